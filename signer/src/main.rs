@@ -1,0 +1,2 @@
+//! The `synod` program.
+fn main() {}

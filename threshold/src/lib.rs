@@ -1,0 +1,1 @@
+//! The async side of a node.
