@@ -1,1 +1,18 @@
-//! The HTTP contract of the signer.
+//! The HTTP contract of the signer: paths, what clients send, what the server answers. It can be
+//! read and used without the server.
+//!
+//! The contract is Web3Signer's, in every form in which the validator clients speak it
+//! ([`SignRequest`]). `openapi.yaml` beside this crate's sources says the same in OpenAPI.
+#![forbid(unsafe_code)]
+
+mod answer;
+mod duty_type;
+pub mod paths;
+mod sign;
+
+pub use answer::{Check, ErrorAnswer, HealthAnswer, HostRefusedAnswer, SignAnswer, Status};
+pub use duty_type::{DutyType, UnknownDutyType};
+pub use sign::{SignObject, SignRequest, SignRequestError};
+
+/// The interface as an OpenAPI 3.1 document.
+pub const OPENAPI_YAML: &str = include_str!("../openapi.yaml");
