@@ -5,8 +5,15 @@
 //! of these types is well formed from then on.
 #![forbid(unsafe_code)]
 
+pub mod containers;
+pub mod duty;
+pub mod fork;
 pub mod keys;
+pub mod network;
 pub mod primitives;
 
+pub use duty::{Duty, DutyClass, DutyError, DutyKind, Message, NonSlashableDuty};
+pub use fork::{Fork, ForkInfo, ForkName};
 pub use keys::{PublicKey, Signature};
+pub use network::{Network, NetworkError, Preset};
 pub use primitives::{Epoch, ExecutionAddress, ForkVersion, Root, Slot};

@@ -48,6 +48,12 @@ macro_rules! fixed_bytes {
                 &self.0
             }
 
+            /// The bytes, by value.
+            #[must_use]
+            pub const fn into_bytes(self) -> [u8; $len] {
+                self.0
+            }
+
             /// Whether all bytes are zero.
             #[must_use]
             pub fn is_zero(&self) -> bool {

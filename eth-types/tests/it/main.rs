@@ -1,0 +1,7 @@
+//! The crate from outside: requests as clients send them, and duties as nodes send them.
+
+// `cfg(test)` is always on here; it tells clippy that the helpers are test code too.
+#[cfg(test)]
+mod sign_requests;
+#[cfg(test)]
+mod vectors;
