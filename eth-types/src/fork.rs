@@ -208,3 +208,68 @@ pub fn signing_root_of(object: &impl TreeHash, domain: Domain) -> Root {
 fn hash_pair(left: &[u8; 32], right: &[u8; 32]) -> Root {
     Root::new(ethereum_hashing::hash32_concat(left, right))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The fork digests that mainnet's nodes announce are the first four bytes of the fork data root
+    /// (up to Electra).
+    #[test]
+    fn fork_data_roots_begin_with_mainnets_fork_digests() {
+        let root = "4b363db94e286120d76eb905340fdd4e54bfe9f06bf33ff6cf5ad27f511bfe95";
+        let root = root.parse().unwrap();
+        for (version, digest) in [
+            ("00000000", "b5303f2a"),
+            ("01000000", "afcaaba0"),
+            ("02000000", "4a26c58b"),
+            ("03000000", "bba4da96"),
+            ("04000000", "6a95a1a9"),
+            ("05000000", "ad532ceb"),
+        ] {
+            let found = compute_fork_data_root(version.parse().unwrap(), root);
+            assert_eq!(hex::encode(&found.as_bytes()[..4]), digest, "version {version}");
+        }
+    }
+
+    #[test]
+    fn domains_of_deposits_and_registrations_are_the_published_ones() {
+        let mainnet = ForkVersion::ZERO;
+        for (domain_type, expected) in [
+            (
+                DomainType::DEPOSIT,
+                "0x03000000f5a5fd42d16a20302798ef6ed309979b43003d2320d9f0e8ea9831a9",
+            ),
+            (
+                DomainType::APPLICATION_BUILDER,
+                "0x00000001f5a5fd42d16a20302798ef6ed309979b43003d2320d9f0e8ea9831a9",
+            ),
+        ] {
+            assert_eq!(compute_domain(domain_type, mainnet, Root::ZERO).to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn version_is_the_previous_one_before_the_forks_epoch_and_the_current_one_from_it_on() {
+        let fork = Fork {
+            previous_version: ForkVersion::new([1; 4]),
+            current_version: ForkVersion::new([2; 4]),
+            epoch: Epoch::new(10),
+        };
+        for (epoch, expected) in [(0, 1), (9, 1), (10, 2), (u64::MAX, 2)] {
+            assert_eq!(fork.version_at(Epoch::new(epoch)), ForkVersion::new([expected; 4]));
+        }
+    }
+
+    #[test]
+    fn fork_names_are_read_in_any_case_and_unknown_ones_are_refused() {
+        for text in ["ELECTRA", "electra", "Electra"] {
+            assert_eq!(text.parse(), Ok(ForkName::Electra));
+        }
+        let error = "HEZE".parse::<ForkName>().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "expected the name of a fork from PHASE0 to GLOAS, found \"HEZE\""
+        );
+    }
+}

@@ -2,9 +2,11 @@
 //! JSON (bare ones are accepted), bytes are `0x` hex.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::str::FromStr;
 
 use alloy_primitives::B256;
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Why a text is not the fixed-length byte string that was expected.
@@ -20,7 +22,7 @@ pub enum HexError {
     },
     /// A character is not a hex digit.
     #[error("not hex: {0}")]
-    Digit(#[source] hex::FromHexError),
+    Digit(hex::FromHexError),
 }
 
 /// Declares a newtype over a fixed-length byte string with hex text and SSZ forms.
@@ -135,8 +137,8 @@ macro_rules! fixed_bytes {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-                text.parse().map_err(serde::de::Error::custom)
+                deserializer
+                    .deserialize_str($crate::primitives::HexVisitor::<Self>::new($len))
             }
         }
 
@@ -194,6 +196,30 @@ macro_rules! fixed_bytes {
     };
 }
 pub(crate) use fixed_bytes;
+
+/// Reads hex without a copy of the text.
+pub(crate) struct HexVisitor<T> {
+    len: usize,
+    target: PhantomData<T>,
+}
+
+impl<T> HexVisitor<T> {
+    pub(crate) const fn new(len: usize) -> Self {
+        Self { len, target: PhantomData }
+    }
+}
+
+impl<T: FromStr<Err = HexError>> Visitor<'_> for HexVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes of hex", self.len)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
+}
 
 fixed_bytes!(
     /// A 32-byte hash tree root, block root or signing root.
@@ -408,5 +434,66 @@ pub mod quoted_u64 {
             }
             text.parse().map_err(|_| E::invalid_value(serde::de::Unexpected::Str(text), &self))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU64;
+
+    use super::*;
+
+    #[test]
+    fn hex_is_read_in_any_case_with_and_without_prefix() {
+        let expected = ForkVersion::new([0xab, 0xcd, 0xef, 0x01]);
+        for text in ["0xabcdef01", "0XABCDEF01", "abcdef01", "aBcDeF01"] {
+            assert_eq!(text.parse(), Ok(expected), "{text}");
+        }
+        assert_eq!(expected.to_string(), "0xabcdef01");
+    }
+
+    #[test]
+    fn hex_of_another_length_or_with_other_characters_is_refused() {
+        for (text, error) in [
+            ("0xabcdef", "expected 4 bytes of hex, found 6 hex digits"),
+            ("0xabcdef0102", "expected 4 bytes of hex, found 10 hex digits"),
+            ("", "expected 4 bytes of hex, found 0 hex digits"),
+            ("0x0xabcdef", "not hex: Invalid character 'x' at position 1"),
+            ("0xabcdefgh", "not hex: Invalid character 'g' at position 6"),
+        ] {
+            let found = text.parse::<ForkVersion>().unwrap_err();
+            assert_eq!(found.to_string(), error, "{text}");
+        }
+    }
+
+    #[test]
+    fn json_numbers_are_written_quoted_and_read_quoted_or_bare() {
+        assert_eq!(serde_json::to_string(&Slot::new(7)).unwrap(), "\"7\"");
+        for text in ["\"7\"", "7"] {
+            assert_eq!(serde_json::from_str::<Slot>(text).unwrap(), Slot::new(7), "{text}");
+        }
+        let max = "\"18446744073709551615\"";
+        assert_eq!(serde_json::from_str::<Epoch>(max).unwrap(), Epoch::new(u64::MAX));
+    }
+
+    #[test]
+    fn json_that_is_no_unsigned_number_is_refused() {
+        for text in
+            ["\"\"", "\"+7\"", "\"-7\"", "-7", "7.0", "\" 7\"", "\"0x7\"", "null", "true", "[7]"]
+        {
+            assert!(serde_json::from_str::<Slot>(text).is_err(), "{text} was read");
+        }
+        let too_large = "\"18446744073709551616\"";
+        assert!(serde_json::from_str::<Slot>(too_large).is_err());
+    }
+
+    #[test]
+    fn slots_and_epochs_convert_at_the_edges() {
+        let slots_per_epoch = NonZeroU64::new(32).unwrap();
+        for (slot, epoch) in [(0, 0), (31, 0), (32, 1), (u64::MAX, u64::MAX / 32)] {
+            assert_eq!(Slot::new(slot).epoch(slots_per_epoch), Epoch::new(epoch), "{slot}");
+        }
+        assert_eq!(Epoch::new(2).start_slot(slots_per_epoch), Slot::new(64));
+        assert_eq!(Epoch::new(u64::MAX).start_slot(slots_per_epoch), Slot::new(u64::MAX));
     }
 }

@@ -55,14 +55,24 @@ pub(super) fn check_version(
         let network = network.name().to_owned();
         return Err(DutyError::GenesisForkVersion { kind, network, expected, found: version });
     };
-    if matches!(message, Message::VoluntaryExit(_)) && Some(version) == fixed_exit_version(network)
-    {
+    let fixed = match message {
+        Message::VoluntaryExit(_) => fixed_exit_version(network),
+        _ => None,
+    };
+    if fixed == Some(version) {
         return Ok(ForkName::Capella);
     }
-    let fork = network.resolve_fork(epoch, version).map_err(|VersionError { expected }| {
+    let wrong = |expected| {
         let network = network.name().to_owned();
         DutyError::ForkVersion { kind, epoch, network, expected, found: version }
-    })?;
+    };
+    let fork = network
+        .resolve_fork(epoch, version)
+        .map_err(|VersionError { expected }| wrong(fixed.unwrap_or(expected)))?;
+    match fixed {
+        Some(expected) if fork >= ForkName::Capella => return Err(wrong(expected)),
+        _ => {}
+    }
     if fork < kind.since() {
         return Err(DutyError::BeforeItsFork { kind, since: kind.since(), epoch, fork });
     }
