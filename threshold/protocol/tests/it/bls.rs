@@ -1,17 +1,35 @@
 //! The BLS threshold maths from outside: published vectors, every set of operators, hostile bytes.
 
+mod batches;
 mod combining;
+mod hostile;
+mod shares;
+mod vectors;
 
+use eth_types::keys::PublicKey;
 use eth_types::primitives::Root;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use threshold_protocol::bls::{
-    PublicShares, SecretKey, SecretShare, ShareIndex, SigningShare, Threshold, split,
+    CombineItem, HashedMessage, PartialSignature, PublicShares, SecretKey, SecretShare, ShareIndex,
+    SigningShare, Threshold, split,
 };
 
 /// The clusters that the tests go through: alone, pairs, and n = 4 to 13 with their usual thresholds.
-const CLUSTERS: [(u8, u8); 11] =
-    [(1, 1), (2, 2), (3, 2), (3, 3), (4, 3), (5, 3), (5, 4), (6, 4), (7, 5), (10, 7), (13, 9)];
+const CLUSTERS: [(u8, u8); 12] = [
+    (1, 1),
+    (2, 2),
+    (3, 2),
+    (3, 3),
+    (4, 3),
+    (4, 4),
+    (5, 3),
+    (5, 4),
+    (6, 4),
+    (7, 5),
+    (10, 7),
+    (13, 9),
+];
 
 /// One validator of a cluster, with everything that its operators and its dealer know.
 struct Validator {
@@ -30,17 +48,33 @@ impl Validator {
         let mut rng = StdRng::seed_from_u64(seed);
         let key = SecretKey::generate(&mut rng);
         let shares = split(&key, threshold, &mut rng).unwrap();
-        let publics: Vec<_> = shares.iter().map(SecretShare::public_share).collect();
-        let public = PublicShares::new(&key.public_key(), &publics, threshold).unwrap();
-        let signing = shares
-            .iter()
-            .map(|share| {
-                let copy = SecretShare::from_bytes(share.index(), &share.to_bytes()).unwrap();
-                SigningShare::new(copy, threshold).unwrap()
-            })
-            .collect();
+        let public =
+            PublicShares::new(&key.public_key(), &public_shares(&shares), threshold).unwrap();
+        let signing =
+            shares.iter().map(|share| SigningShare::new(copy(share), threshold).unwrap()).collect();
         Self { threshold, key, shares, signing, public }
     }
+
+    /// The partial signatures of all operators, operator 1 first.
+    fn partials(&self, message: &HashedMessage) -> Vec<(ShareIndex, PartialSignature)> {
+        self.signing.iter().map(|share| (share.index(), share.sign(message))).collect()
+    }
+
+    /// The partial signatures of the given operators, in that order.
+    fn item(&self, message: &HashedMessage, operators: &[u8]) -> CombineItem<'_> {
+        let all = self.partials(message);
+        let partials = operators.iter().map(|&i| all[usize::from(i) - 1]).collect();
+        CombineItem { shares: &self.public, partials }
+    }
+}
+
+/// A second value of a secret that has no `Clone`.
+fn copy(share: &SecretShare) -> SecretShare {
+    SecretShare::from_bytes(share.index(), &share.to_bytes()).unwrap()
+}
+
+fn public_shares(shares: &[SecretShare]) -> Vec<PublicKey> {
+    shares.iter().map(SecretShare::public_share).collect()
 }
 
 fn root(byte: u8) -> Root {
