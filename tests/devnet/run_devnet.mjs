@@ -1,11 +1,11 @@
 #!/usr/bin/env node
 // Runs a private one-machine beacon chain whose validators sign through remote signers, and prints a JSON summary.
 // See README.md for the options.
-import {exec, execSync} from "node:child_process";
+import {execSync} from "node:child_process";
 import path from "node:path";
-import {promisify} from "node:util";
+import {shellAction} from "./lib/actions.mjs";
 import {runDevnet} from "./lib/devnet.mjs";
-import {parseAt, parseOptions} from "./lib/options.mjs";
+import {parseOptions} from "./lib/options.mjs";
 
 async function main() {
   const options = parseOptions(process.argv.slice(2));
@@ -17,7 +17,7 @@ async function main() {
       const env = {...process.env, DEVNET_OUT: out, DEVNET_NETWORK: path.join(out, "network.json"), DEVNET_KEYS: network.keysDir ?? "", DEVNET_GENESIS_TIME: `${network.genesisTime}`};
       execSync(options["on-prepared"], {stdio: ["ignore", 2, 2], env});
     },
-    actions: (options.at ?? []).map(parseAt).map(({slot, command}) => ({slot, what: command, run: () => shell(command, out)})),
+    actions: (options.at ?? []).map((text) => shellAction(text, out)),
   });
   console.log(JSON.stringify(summary, null, 1));
   if (options["prepare-only"]) return 0;
@@ -25,12 +25,6 @@ async function main() {
   if (least !== undefined && !(summary.attestations.externalTargetRate >= least && summary.proposals.externalRate >= least)) return 1;
   if (options["require-finality"] && !(summary.finalizedEpoch > 0)) return 1;
   return 0;
-}
-
-/** A command of --at. Not waited for at the end where it leaves something running, as long as that closes its output. */
-async function shell(command, out) {
-  const {stdout, stderr} = await promisify(exec)(command, {cwd: out, env: {...process.env, DEVNET_OUT: out}});
-  return {output: (stdout + stderr).slice(0, 400)};
 }
 
 main().then(

@@ -1,5 +1,6 @@
 // One run of the devnet, from keys to summary.
 import fs from "node:fs";
+import os from "node:os";
 import path from "node:path";
 import {startBeaconNodes} from "./beacon.mjs";
 import {attestationFigures, proposalFigures, syncFigures} from "./chain_figures.mjs";
@@ -32,6 +33,7 @@ export async function runDevnet(options, hooks = {}) {
   const say = sayer(options.quiet);
   const out = path.resolve(options.out);
   fs.mkdirSync(out, {recursive: true});
+  removeEarlierRun(out);
   const processes = new Processes(out);
   const onSignal = async () => {
     await processes.stopAll();
@@ -55,7 +57,7 @@ async function run({options, hooks, startedMs, say, out, processes}) {
   // Validator clients are known by number before their signers are: the start of a client takes time, so genesis waits.
   const vcCount = options.vcs ?? Math.max(1, options["signer-url"]?.length ?? options.stub ?? hooks.vcs ?? 1);
   const bnCount = options["beacon-nodes"] === "own" ? vcCount : 1;
-  const lead = options["genesis-delay"] ?? 10 + 5 * (vcCount + bnCount + (options.control ? 1 : 0));
+  const lead = options["genesis-delay"] ?? startingTime(vcCount + bnCount + (options.control ? 1 : 0));
   const genesisTime = options["genesis-time"] ?? Math.ceil(startedMs / 1000) + lead;
   const genesisMs = genesisTime * 1000;
 
@@ -117,6 +119,19 @@ async function run({options, hooks, startedMs, say, out, processes}) {
   await hooks.afterStop?.({summary, out, network, processes, records: vcs.records, blocks});
   writeJson(path.join(out, "summary.json"), summary);
   return summary;
+}
+
+/** Removes what an earlier run in this directory left: a beacon node would go on with its old chain. Keys stay. */
+function removeEarlierRun(out) {
+  for (const name of fs.readdirSync(out)) {
+    if (/^((bn|vc)(\d+|-control)|captures|[\w-]+\.log|[\w-]+\.jsonl|pids\.json|summary\.json)$/.test(name)) fs.rmSync(path.join(out, name), {recursive: true});
+  }
+}
+
+/** Seconds to allow for the start of so many clients: on two idle cores it takes half of this. */
+function startingTime(clients) {
+  const busy = os.loadavg()[0] / os.availableParallelism();
+  return Math.ceil((10 + 5 * clients) * Math.min(3, Math.max(1, busy)));
 }
 
 async function startStubs({options, processes, network, out}) {

@@ -60,10 +60,3 @@ export function parseOptions(args) {
   values.client ??= ["lodestar"];
   return values;
 }
-
-/** `SLOT:COMMAND` of --at as {slot, command}. */
-export function parseAt(text) {
-  const m = /^(\d+):(.+)$/s.exec(text);
-  if (!m) throw Error(`--at wants SLOT:COMMAND, not ${text}`);
-  return {slot: Number(m[1]), command: m[2]};
-}

@@ -112,3 +112,4 @@ http
     });
   })
   .listen(Number(a.port), "127.0.0.1", () => console.log(`stub signer on 127.0.0.1:${a.port}, ${keys.size} keys`));
+process.on("SIGINT", () => process.exit(0));
