@@ -47,7 +47,7 @@ mod verify;
 pub use combine::{CombineError, combine};
 pub use combine_batch::{CombineFailure, CombineItem, Verified, combine_and_verify};
 pub use keys::{KeyError, SecretKey};
-pub use message::HashedMessage;
+pub use message::{HashedMessage, Message};
 pub use public_shares::{PublicShares, PublicSharesError, check_public_shares, recover_public_key};
 pub use raw::PointError;
 pub use sharing::{RecoverError, SecretShare, SplitError, recover_secret, split};

@@ -8,7 +8,7 @@ use eth_types::keys::Signature;
 
 use super::batch::Batch;
 use super::lagrange::Interpolation;
-use super::message::HashedMessage;
+use super::message::{HashedMessage, Message};
 use super::public_shares::PublicShares;
 use super::raw::{self, G2Affine};
 use super::signing::PartialSignature;
@@ -60,11 +60,11 @@ pub struct CombineFailure {
 #[must_use]
 pub fn combine_and_verify(
     threshold: Threshold,
-    message: impl Into<HashedMessage>,
+    message: &impl Message,
     items: &[CombineItem<'_>],
     seed: [u8; 32],
 ) -> Vec<Result<Verified, CombineFailure>> {
-    let message = message.into();
+    let message = message.hashed();
     let mut round = Round { threshold, message: &message, seed: &seed, tables: BTreeMap::new() };
     let mut work: Vec<Work<'_>> = items.iter().map(|item| Work::new(item, threshold)).collect();
     // Each pass settles every item, or sets at least one partial aside, or is the last.

@@ -8,9 +8,8 @@ use super::raw::{self, G2Affine};
 
 /// A signing root with its point in G2.
 ///
-/// Hashing costs as much as signing. Calls that take `impl Into<HashedMessage>` accept a `&Root` and
-/// hash it each time; whoever signs, combines and verifies the same root makes a `HashedMessage` first
-/// and passes a reference to it everywhere.
+/// Hashing costs as much as signing. Calls that take a [`Message`] accept a root and hash it each time;
+/// whoever signs, combines and verifies the same root makes a `HashedMessage` first and passes that.
 #[derive(Clone, Copy)]
 pub struct HashedMessage {
     root: Root,
@@ -35,16 +34,30 @@ impl HashedMessage {
     }
 }
 
-impl From<&Root> for HashedMessage {
-    fn from(root: &Root) -> Self {
-        Self::new(root)
+/// What can be signed and verified: a [`Root`], hashed on the spot, or a [`HashedMessage`].
+pub trait Message: sealed::Sealed {
+    /// The message with its point.
+    fn hashed(&self) -> HashedMessage;
+}
+
+impl Message for Root {
+    fn hashed(&self) -> HashedMessage {
+        HashedMessage::new(self)
     }
 }
 
-impl From<&Self> for HashedMessage {
-    fn from(message: &Self) -> Self {
-        *message
+impl Message for HashedMessage {
+    fn hashed(&self) -> Self {
+        *self
     }
+}
+
+mod sealed {
+    /// Keeps other types out: only the two that hash as Ethereum asks are messages.
+    pub trait Sealed {}
+
+    impl Sealed for eth_types::primitives::Root {}
+    impl Sealed for super::HashedMessage {}
 }
 
 impl fmt::Debug for HashedMessage {

@@ -3,7 +3,7 @@
 use eth_types::keys::PublicKey;
 
 use super::lagrange;
-use super::message::HashedMessage;
+use super::message::Message;
 use super::raw::{self, G1Affine, G1Projective, PointError, Scalar};
 use super::sharing::{RecoverError, check_indices, inverse_denominator};
 use super::signing::PartialSignature;
@@ -105,14 +105,14 @@ impl PublicShares {
     pub fn verify_partial(
         &self,
         index: ShareIndex,
-        message: impl Into<HashedMessage>,
+        message: &impl Message,
         partial: &PartialSignature,
     ) -> bool {
         let (Some(key), Ok(point)) = (self.scaled(index), raw::g2_on_curve(partial.as_bytes()))
         else {
             return false;
         };
-        raw::g2_in_group(&point) && raw::pairing_holds(key, message.into().point(), &point)
+        raw::g2_in_group(&point) && raw::pairing_holds(key, message.hashed().point(), &point)
     }
 
     pub(super) const fn point(&self) -> &G1Affine {

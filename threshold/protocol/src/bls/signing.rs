@@ -4,7 +4,7 @@ use std::fmt;
 
 use eth_types::keys::Signature;
 
-use super::message::HashedMessage;
+use super::message::Message;
 use super::raw::{self, Scalar};
 use super::sharing::{RecoverError, SecretShare, inverse_denominator};
 use super::threshold::{ShareIndex, Threshold};
@@ -40,8 +40,8 @@ impl SigningShare {
     ///
     /// Call it under a permit of the slashing database only.
     #[must_use]
-    pub fn sign(&self, message: impl Into<HashedMessage>) -> PartialSignature {
-        PartialSignature(raw::g2_bytes(&self.scaled.sign(message.into().point())))
+    pub fn sign(&self, message: &impl Message) -> PartialSignature {
+        PartialSignature(raw::g2_bytes(&self.scaled.sign(message.hashed().point())))
     }
 }
 

@@ -2,19 +2,19 @@
 
 use eth_types::keys::{PublicKey, Signature};
 
-use super::message::HashedMessage;
+use super::message::Message;
 use super::raw::{self, PointError};
 
 /// Checks a signature fully (consensus-specs `bls.Verify`): both are points of their subgroups and not
 /// infinity, and the pairing holds.
 #[must_use]
-pub fn verify(key: &PublicKey, message: impl Into<HashedMessage>, signature: &Signature) -> bool {
+pub fn verify(key: &PublicKey, message: &impl Message, signature: &Signature) -> bool {
     let (Ok(key), Ok(point)) =
         (raw::g1_key(key.as_bytes()), raw::g2_on_curve(signature.as_bytes()))
     else {
         return false;
     };
-    raw::g2_in_group(&point) && raw::pairing_holds(&key, message.into().point(), &point)
+    raw::g2_in_group(&point) && raw::pairing_holds(&key, message.hashed().point(), &point)
 }
 
 /// Why signatures cannot be aggregated.
@@ -68,16 +68,12 @@ pub fn aggregate(signatures: &[Signature]) -> Result<Signature, AggregateError> 
 /// ("rogue key") an aggregate can be forged. A cluster lock's shares are covered by the check that they
 /// lie on the polynomial of the group key.
 #[must_use]
-pub fn verify_aggregate(
-    keys: &[PublicKey],
-    message: impl Into<HashedMessage>,
-    signature: &Signature,
-) -> bool {
+pub fn verify_aggregate(keys: &[PublicKey], message: &impl Message, signature: &Signature) -> bool {
     let keys = keys.iter().map(|key| raw::g1_key(key.as_bytes())).collect::<Result<Vec<_>, _>>();
     let (Ok(keys), Ok(point)) = (keys, raw::g2_on_curve(signature.as_bytes())) else {
         return false;
     };
     // No keys sum up to infinity, with which no pairing holds.
     raw::g2_in_group(&point)
-        && raw::pairing_holds(&raw::g1_sum(&keys), message.into().point(), &point)
+        && raw::pairing_holds(&raw::g1_sum(&keys), message.hashed().point(), &point)
 }
