@@ -79,12 +79,7 @@ impl Check {
     /// A check with an outcome of its own.
     #[must_use]
     pub fn single(id: &str, status: Status) -> Self {
-        Self {
-            id: id.to_owned(),
-            status,
-            data: serde_json::Map::new(),
-            checks: Vec::new(),
-        }
+        Self { id: id.to_owned(), status, data: serde_json::Map::new(), checks: Vec::new() }
     }
 
     /// A check that sums up others.

@@ -1,1 +1,19 @@
-//! The signer.
+//! The HTTP signer: the interface that validator clients know from Web3Signer, before whoever signs.
+//!
+//! A request goes through these modules in this order: [`server`] (connections), [`router`] (what
+//! surrounds the routes, [`host`], [`error`]), `routes::sign` (extract, call, answer), [`duty`] (what
+//! came over the wire becomes a typed duty whose signing root is checked), [`backend`] (who signs).
+//! The program's options are in [`config`].
+#![forbid(unsafe_code)]
+
+pub mod accept;
+pub mod backend;
+pub mod config;
+pub mod duty;
+pub mod error;
+pub mod host;
+pub mod metrics;
+pub mod router;
+mod routes;
+pub mod server;
+pub mod telemetry;

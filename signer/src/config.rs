@@ -1,0 +1,207 @@
+//! The program's options, in groups that commands flatten, and where their values come from.
+//!
+//! An option `--http-listen-port` is read from, in this order: the command line; the environment
+//! variable `SYNOD_HTTP_LISTEN_PORT`; the key `http-listen-port` of the configuration file; its default.
+//! The file is the one of `--config-file`, or `synod.toml` in the data directory. [`parse`] does that
+//! for every option of a command that has [`DataArgs`], so the groups here only name, type and
+//! explain the options.
+//!
+//! Names are Web3Signer's on the HTTP side and Charon's on the cluster side.
+
+mod network;
+mod source;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, ValueEnum};
+use eth_types::Root;
+
+pub use self::network::NetworkArgsError;
+pub use self::source::{CONFIG_FILE_NAME, ConfigError, parse};
+
+/// Where the HTTP interface listens, and for whom.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "HTTP")]
+pub struct HttpArgs {
+    /// Host on which signing requests are taken; other machines reach it only if it is not the loopback.
+    #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
+    pub http_listen_host: String,
+
+    /// Port on which signing requests are taken; 0 takes a free one.
+    #[arg(long, value_name = "PORT", default_value_t = 9000)]
+    pub http_listen_port: u16,
+
+    /// Host names that requests may be addressed to, separated by commas; * for any.
+    #[arg(
+        long,
+        value_name = "HOSTS",
+        value_delimiter = ',',
+        default_values = ["localhost", "127.0.0.1"],
+        alias = "http-host-whitelist"
+    )]
+    pub http_host_allowlist: Vec<String>,
+}
+
+/// Where figures for Prometheus are served.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Metrics")]
+pub struct MetricsArgs {
+    /// Whether figures are served.
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        action = clap::ArgAction::Set,
+        default_value_t = true,
+        default_missing_value = "true"
+    )]
+    pub metrics_enabled: bool,
+
+    /// Host on which figures are served.
+    #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
+    pub metrics_host: String,
+
+    /// Port on which figures are served; 0 takes a free one.
+    #[arg(long, value_name = "PORT", default_value_t = 9001)]
+    pub metrics_port: u16,
+
+    /// Host names that requests for figures may be addressed to, separated by commas; * for any.
+    #[arg(
+        long,
+        value_name = "HOSTS",
+        value_delimiter = ',',
+        default_values = ["localhost", "127.0.0.1"],
+        alias = "metrics-host-whitelist"
+    )]
+    pub metrics_host_allowlist: Vec<String>,
+}
+
+/// Where the node keeps its files. A command with this group takes a configuration file.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Files")]
+pub struct DataArgs {
+    /// Directory of the node: keys, cluster lock, slashing database.
+    #[arg(long, value_name = "DIR", default_value = ".synod")]
+    pub data_dir: PathBuf,
+
+    /// TOML file with options, such as `http-listen-port = 9000` [default: synod.toml in the data
+    /// directory, if there is one].
+    #[arg(long, value_name = "FILE")]
+    pub config_file: Option<PathBuf>,
+}
+
+/// How the operators of the cluster reach each other.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Cluster")]
+pub struct P2pArgs {
+    /// Addresses (IP and port) on which other operators are listened to, separated by commas; without
+    /// any, this node only connects to others.
+    #[arg(long, value_name = "ADDRESSES", value_delimiter = ',')]
+    pub p2p_tcp_address: Vec<SocketAddr>,
+
+    /// The IP address under which other operators reach this node.
+    #[arg(long, value_name = "IP")]
+    pub p2p_external_ip: Option<IpAddr>,
+
+    /// The DNS name under which other operators reach this node.
+    #[arg(long, value_name = "NAME")]
+    pub p2p_external_hostname: Option<String>,
+
+    /// Relays for nodes behind NAT, separated by commas: multiaddresses, or URLs that answer with
+    /// them.
+    #[arg(long, value_name = "RELAYS", value_delimiter = ',')]
+    pub p2p_relays: Vec<String>,
+
+    /// Multiaddresses of other operators, separated by commas.
+    #[arg(long, value_name = "MULTIADDRS", value_delimiter = ',')]
+    pub p2p_peers: Vec<String>,
+}
+
+/// Which chain duties are signed for. [`NetworkArgs::network`] makes a network of it.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Network")]
+pub struct NetworkArgs {
+    /// mainnet, hoodi, sepolia, gnosis, chiado, or the path of a consensus-specs config.yaml.
+    #[arg(long, value_name = "NAME|FILE")]
+    pub network: Option<String>,
+
+    /// Genesis validators root of the chain, which a config.yaml does not hold.
+    #[arg(long, value_name = "ROOT")]
+    pub genesis_validators_root: Option<Root>,
+
+    /// Genesis time of the chain in unix seconds, which a config.yaml does not hold.
+    #[arg(long, value_name = "SECONDS")]
+    pub genesis_time: Option<u64>,
+}
+
+/// What is logged, and how. [`crate::telemetry::init`] takes it.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Logging")]
+pub struct LogArgs {
+    /// off, error, warn, info, debug or trace, or by module: info,threshold=debug.
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    pub log_level: LogLevel,
+
+    /// How log lines look.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Console)]
+    pub log_format: LogFormat,
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    Console,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A level, or directives by module, that the logging library understands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLevel(String);
+
+impl LogLevel {
+    /// The text of the option.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The text is neither a level nor directives.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected off, error, warn, info, debug, trace, or directives like info,threshold=debug")]
+pub struct LogLevelError;
+
+impl FromStr for LogLevel {
+    type Err = LogLevelError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // A bare word that is no level would be taken for the name of a module.
+        let bare = !text.contains(['=', ',', '[']);
+        let is_level = text.parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
+        let understood = tracing_subscriber::EnvFilter::try_new(text).is_ok();
+        if text.is_empty() || (bare && !is_level) || !understood {
+            return Err(LogLevelError);
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_levels_are_levels_or_directives() {
+        for good in ["info", "WARN", "off", "info,threshold=debug", "signer=trace"] {
+            assert_eq!(good.parse::<LogLevel>().unwrap().as_str(), good);
+        }
+        for bad in ["", "verbose", "info,threshold=loud"] {
+            assert_eq!(bad.parse::<LogLevel>(), Err(LogLevelError), "{bad}");
+        }
+    }
+}

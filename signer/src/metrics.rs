@@ -1,0 +1,181 @@
+//! Figures for Prometheus: Web3Signer's names where it has them, and by duty and reason beyond.
+//!
+//! The registry is passed in, and holds what the other crates register too; nothing is global.
+
+use std::time::Duration;
+
+use api_spec::DutyType;
+use axum::Router;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use prometheus::{
+    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+
+use crate::error::{ApiError, Refusal};
+
+/// Upper bounds of the latency buckets in seconds, from 100 us to the time after which every client
+/// has given up.
+const LATENCY_BUCKETS: &[f64] = &[
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0, 12.0,
+];
+
+/// The `result` label of a request that was answered with a signature.
+pub const RESULT_SIGNED: &str = "signed";
+
+/// The figures of the HTTP side.
+#[derive(Debug)]
+pub struct Metrics {
+    /// Web3Signer's name; the time from the whole body to the answer.
+    signing_duration: prometheus::Histogram,
+    missing_identifiers: IntCounter,
+    signers_loaded: IntGauge,
+    malformed_requests: IntCounter,
+    permitted_signings: IntCounter,
+    prevented_signings: IntCounter,
+    sign_duration: HistogramVec,
+    sign_in_flight: IntGauge,
+    refusals: IntCounterVec,
+}
+
+impl Metrics {
+    /// Registers the figures; all of them are there from the start, at zero.
+    ///
+    /// # Errors
+    /// A name is registered already.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let counter = |name: &str, help: &str| -> Result<IntCounter, prometheus::Error> {
+            let counter = IntCounter::new(name, help)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok(counter)
+        };
+        let gauge = |name: &str, help: &str| -> Result<IntGauge, prometheus::Error> {
+            let gauge = IntGauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok(gauge)
+        };
+
+        let signing_duration = prometheus::Histogram::with_opts(
+            HistogramOpts::new(
+                "signing_bls_signing_duration",
+                "Seconds from a whole signing request to its answer",
+            )
+            .buckets(LATENCY_BUCKETS.to_vec()),
+        )?;
+        registry.register(Box::new(signing_duration.clone()))?;
+
+        let sign_duration = HistogramVec::new(
+            HistogramOpts::new(
+                "synod_sign_duration_seconds",
+                "Seconds from a whole signing request to its answer, by duty and result",
+            )
+            .buckets(LATENCY_BUCKETS.to_vec()),
+            &["duty", "result"],
+        )?;
+        registry.register(Box::new(sign_duration.clone()))?;
+        for duty in DutyType::ALL {
+            sign_duration.with_label_values(&[duty.as_str(), RESULT_SIGNED]);
+        }
+
+        let refusals = IntCounterVec::new(
+            Opts::new("synod_http_refusals_total", "Requests not answered with 200, by reason"),
+            &["reason"],
+        )?;
+        registry.register(Box::new(refusals.clone()))?;
+
+        let release = IntGaugeVec::new(
+            Opts::new("process_release", "The version of this program"),
+            &["version"],
+        )?;
+        registry.register(Box::new(release.clone()))?;
+        release.with_label_values(&[concat!("synod/", env!("CARGO_PKG_VERSION"))]).set(1);
+
+        Ok(Self {
+            signing_duration,
+            missing_identifiers: counter(
+                "signing_bls_missing_identifier_count_total",
+                "Signing requests for a key that is not here",
+            )?,
+            signers_loaded: gauge("signing_signers_loaded_count", "Keys that can sign")?,
+            malformed_requests: counter(
+                "http_bls_malformed_request_count_total",
+                "Signing requests that could not be read",
+            )?,
+            permitted_signings: counter(
+                "eth2_slashingprotection_permitted_signings_total",
+                "Signatures that were given",
+            )?,
+            prevented_signings: counter(
+                "eth2_slashingprotection_prevented_signings_total",
+                "Signatures that slashing protection refused",
+            )?,
+            sign_duration,
+            sign_in_flight: gauge("synod_sign_in_flight", "Signing requests being worked on")?,
+            refusals,
+        })
+    }
+
+    /// Sets the number of keys that can sign.
+    pub fn set_signers_loaded(&self, keys: usize) {
+        self.signers_loaded.set(i64::try_from(keys).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a signing request as being worked on until the guard is dropped.
+    pub(crate) fn sign_started(&self) -> InFlight {
+        self.sign_in_flight.inc();
+        InFlight(self.sign_in_flight.clone())
+    }
+
+    /// Records the outcome of a signing request; `duty` is absent if the request could not be read.
+    pub(crate) fn sign_ended(
+        &self,
+        duty: Option<DutyType>,
+        result: &'static str,
+        elapsed: Duration,
+    ) {
+        let seconds = elapsed.as_secs_f64();
+        let duty = duty.map_or("unknown", DutyType::as_str);
+        self.sign_duration.with_label_values(&[duty, result]).observe(seconds);
+        self.signing_duration.observe(seconds);
+        match result {
+            RESULT_SIGNED => self.permitted_signings.inc(),
+            "malformed" | "signing_root_mismatch" => self.malformed_requests.inc(),
+            "unknown_key" => self.missing_identifiers.inc(),
+            "slashing" => self.prevented_signings.inc(),
+            _ => {}
+        }
+    }
+
+    /// Counts an answer other than 200.
+    pub(crate) fn count_refusal(&self, reason: &'static str) {
+        self.refusals.with_label_values(&[reason]).inc();
+    }
+}
+
+/// A signing request that is being worked on.
+pub(crate) struct InFlight(IntGauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// `GET /metrics` over `registry`, without what surrounds every listener's routes
+/// ([`crate::router::metrics_router`] adds that).
+pub(crate) fn routes(registry: Registry) -> Router {
+    Router::new().route(api_spec::paths::METRICS, get(expose)).with_state(registry)
+}
+
+async fn expose(State(registry): State<Registry>) -> Result<Response, ApiError> {
+    let encoder = TextEncoder::new();
+    let mut text = Vec::new();
+    encoder
+        .encode(&registry.gather(), &mut text)
+        .map_err(|error| Refusal::Internal(format!("metrics: {error}")))?;
+    Ok(([(header::CONTENT_TYPE, encoder.format_type().to_owned())], text).into_response())
+}

@@ -1,0 +1,5 @@
+//! The routes, one file per resource. Each extracts, calls the backend, and answers.
+
+pub(crate) mod keys;
+pub(crate) mod sign;
+pub(crate) mod status;

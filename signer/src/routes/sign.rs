@@ -1,0 +1,180 @@
+//! `POST /api/v1/eth2/sign/{identifier}`.
+
+use std::time::{Duration, Instant};
+
+use api_spec::{DutyType, SignAnswer, SignRequest};
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use eth_types::duty::Duty;
+use eth_types::network::Network;
+use eth_types::{PublicKey, Signature};
+use futures::TryStreamExt;
+
+use crate::accept::AnswerForm;
+use crate::duty;
+use crate::error::{ApiError, Refusal, TEXT, json};
+use crate::metrics::RESULT_SIGNED;
+use crate::router::App;
+
+/// Longest body. A whole execution payload as JSON, which the next fork's requests may hold, is several
+/// megabytes; an Electra aggregate stays under 100 KiB.
+const BODY_LIMIT: usize = 32 * 1024 * 1024;
+/// Bodies above this are parsed and hashed on a thread of their own, so as not to hold up the small
+/// ones.
+const INLINE_BODY: usize = 64 * 1024;
+/// A client that stops sending in mid-body is given up after this time; the slowest client gives up
+/// on the answer by then.
+const BODY_TIMEOUT: Duration = Duration::from_secs(12);
+/// Backends keep shorter deadlines of their own. This one is there so that a backend's fault does not
+/// tie up connections: no client waits longer (Lighthouse 12 s).
+const SIGN_TIMEOUT: Duration = Duration::from_secs(12);
+
+/// Signs one duty: body -> [`SignRequest`] -> [`Duty`] -> backend -> answer.
+pub(crate) async fn sign(
+    State(app): State<App>,
+    identifier: Result<Path<String>, PathRejection>,
+    form: AnswerForm,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let body = read_body(&headers, body).await?;
+
+    let _in_flight = app.metrics.sign_started();
+    let started = Instant::now();
+    let mut duty_type = None;
+    let outcome = sign_body(&app, identifier, body, &mut duty_type).await;
+    let result = match &outcome {
+        Ok(_) => RESULT_SIGNED,
+        Err(error) => error.refusal().status_and_reason().1,
+    };
+    app.metrics.sign_ended(duty_type, result, started.elapsed());
+
+    outcome.map(|signature| answer(signature, form))
+}
+
+async fn sign_body(
+    app: &App,
+    identifier: Result<Path<String>, PathRejection>,
+    body: Bytes,
+    duty_type: &mut Option<DutyType>,
+) -> Result<Signature, ApiError> {
+    let validator = parse_identifier(identifier)?;
+    let parsed = parse(body, app.network.clone()).await;
+    *duty_type = parsed.duty_type;
+    let signed = match parsed.duty {
+        Ok(duty) => call_backend(app, validator, duty).await,
+        Err(refusal) => Err(refusal),
+    };
+    signed.map_err(|refusal| {
+        let error = ApiError::from(refusal).with_validator(validator);
+        match parsed.duty_type {
+            Some(duty_type) => error.with_duty(duty_type),
+            None => error,
+        }
+    })
+}
+
+async fn call_backend(app: &App, validator: PublicKey, duty: Duty) -> Result<Signature, Refusal> {
+    match tokio::time::timeout(SIGN_TIMEOUT, app.backend.sign(validator, duty)).await {
+        Ok(signed) => signed.map_err(Refusal::from),
+        Err(_) => Err(Refusal::Stuck { seconds: SIGN_TIMEOUT.as_secs() }),
+    }
+}
+
+fn answer(signature: Signature, form: AnswerForm) -> Response {
+    match form {
+        AnswerForm::Json => json(StatusCode::OK, &SignAnswer { signature }),
+        AnswerForm::Text => ([(header::CONTENT_TYPE, TEXT)], signature.to_string()).into_response(),
+    }
+}
+
+/// Reads the whole body within [`BODY_LIMIT`] and [`BODY_TIMEOUT`].
+async fn read_body(headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
+    if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
+        && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
+    {
+        let encoding = String::from_utf8_lossy(encoding.as_bytes()).into_owned();
+        return Err(Refusal::ContentEncoding { encoding });
+    }
+    let too_large = || Refusal::BodyTooLarge { limit: BODY_LIMIT };
+    let declared = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.parse::<usize>().ok());
+    if declared.is_some_and(|length| length > BODY_LIMIT) {
+        return Err(too_large());
+    }
+    let collect = async {
+        // The declared length is not trusted for the allocation: memory grows with what arrives.
+        let mut whole = Vec::with_capacity(declared.unwrap_or(0).min(INLINE_BODY));
+        let mut chunks = body.into_data_stream();
+        while let Some(chunk) = chunks
+            .try_next()
+            .await
+            .map_err(|error| Refusal::Malformed(format!("the body broke off: {error}")))?
+        {
+            if whole.len() + chunk.len() > BODY_LIMIT {
+                return Err(too_large());
+            }
+            whole.extend_from_slice(&chunk);
+        }
+        Ok(Bytes::from(whole))
+    };
+    match tokio::time::timeout(BODY_TIMEOUT, collect).await {
+        Ok(collected) => collected,
+        Err(_) => Err(Refusal::BodyTimeout { seconds: BODY_TIMEOUT.as_secs() }),
+    }
+}
+
+fn parse_identifier(identifier: Result<Path<String>, PathRejection>) -> Result<PublicKey, Refusal> {
+    let Path(text) =
+        identifier.map_err(|rejection| Refusal::Malformed(format!("identifier: {rejection}")))?;
+    text.parse().map_err(|error| {
+        Refusal::Malformed(format!("identifier is not a BLS public key: {}", chain(&error)))
+    })
+}
+
+/// A body after parsing: its type as far as it could be read, and the duty or why there is none.
+struct Parsed {
+    duty_type: Option<DutyType>,
+    duty: Result<Duty, Refusal>,
+}
+
+async fn parse(body: Bytes, network: Network) -> Parsed {
+    if body.len() <= INLINE_BODY {
+        return parse_now(&body, &network);
+    }
+    let task = tokio::task::spawn_blocking(move || parse_now(&body, &network));
+    task.await.unwrap_or_else(|error| Parsed {
+        duty_type: None,
+        duty: Err(Refusal::Internal(format!("the parser failed: {error}"))),
+    })
+}
+
+fn parse_now(body: &[u8], network: &Network) -> Parsed {
+    let request = match SignRequest::from_json(body) {
+        Ok(request) => request,
+        Err(error) => {
+            return Parsed {
+                duty_type: error.duty_type(),
+                duty: Err(Refusal::Malformed(error.to_string())),
+            };
+        }
+    };
+    Parsed { duty_type: Some(request.duty_type), duty: duty::from_request(request, network) }
+}
+
+/// An error and its sources in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}

@@ -1,0 +1,175 @@
+//! `openapi.yaml` says what the routes do.
+
+use std::collections::BTreeSet;
+
+use api_spec::{DutyType, OPENAPI_YAML, paths};
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode, header};
+use saphyr::{LoadableYamlNode, Yaml};
+use signer::backend::{NotReady, SignError};
+
+use crate::support::{Answered, EPOCH, Fake, KEY, randao, server, sign_request};
+
+fn document() -> Yaml<'static> {
+    Yaml::load_from_str(OPENAPI_YAML).unwrap().remove(0)
+}
+
+fn keys(node: &Yaml<'_>) -> BTreeSet<String> {
+    node.as_mapping().unwrap().keys().map(|key| key.as_str().unwrap().to_owned()).collect()
+}
+
+fn strings(node: &Yaml<'_>) -> Vec<String> {
+    node.as_sequence().unwrap().iter().map(|item| item.as_str().unwrap().to_owned()).collect()
+}
+
+/// Follows the `$ref` of a node, if it has one.
+fn resolve<'a>(document: &'a Yaml<'static>, node: &'a Yaml<'static>) -> &'a Yaml<'static> {
+    let Some(reference) = node.as_mapping_get("$ref") else { return node };
+    let path = reference.as_str().unwrap().strip_prefix("#/").unwrap();
+    path.split('/').fold(document, |node, name| &node[name])
+}
+
+#[tokio::test]
+async fn the_document_is_served() {
+    let answered = server(Fake::signing()).get(paths::OPENAPI).await;
+    assert_eq!(answered.status, StatusCode::OK);
+    assert_eq!(answered.content_type.as_deref(), Some("application/yaml"));
+    assert_eq!(answered.body, OPENAPI_YAML);
+    assert_eq!(document()["info"]["version"].as_str(), Some(env!("CARGO_PKG_VERSION")));
+}
+
+#[tokio::test]
+async fn every_documented_path_is_served_with_exactly_the_documented_methods() {
+    let document = document();
+    let documented = keys(&document["paths"]);
+    let known =
+        [paths::SIGN, paths::PUBLIC_KEYS, paths::UPCHECK, paths::HEALTHCHECK, paths::OPENAPI];
+    assert_eq!(documented, known.map(str::to_owned).into());
+    let server = server(Fake::signing());
+    for path in documented {
+        let methods = keys(&document["paths"][path.as_str()]);
+        for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
+            let request = Request::builder()
+                .method(method.clone())
+                .uri(path.replace("{identifier}", KEY))
+                .header(header::HOST, "localhost")
+                .body(Body::empty())
+                .unwrap();
+            let status = server.send(request).await.status;
+            assert_ne!(status, StatusCode::NOT_FOUND, "{method} {path}");
+            let allowed = status != StatusCode::METHOD_NOT_ALLOWED;
+            let expected = methods.contains(&method.as_str().to_lowercase());
+            assert_eq!(allowed, expected, "{method} {path}");
+        }
+    }
+}
+
+#[test]
+fn every_type_is_documented_with_its_object_and_whether_it_needs_fork_info() {
+    let schemas = &document()["components"]["schemas"];
+    let types: Vec<&str> = DutyType::ALL.iter().map(|known| known.as_str()).collect();
+    assert_eq!(strings(&schemas["DutyType"]["enum"]), types);
+
+    let properties = keys(&schemas["SignRequest"]["properties"]);
+    let mut expected: BTreeSet<String> =
+        DutyType::ALL.iter().map(|known| known.object_field().to_owned()).collect();
+    expected.extend(["type", "signingRoot", "fork_info"].map(str::to_owned));
+    assert_eq!(properties, expected);
+
+    let without: Vec<&str> = DutyType::ALL
+        .iter()
+        .filter(|known| !known.needs_fork_info())
+        .map(|known| known.as_str())
+        .collect();
+    let documented = &schemas["NeedsForkInfo"]["if"]["properties"]["type"]["enum"];
+    assert_eq!(strings(documented), without);
+}
+
+#[test]
+fn every_reference_leads_somewhere() {
+    fn check(document: &Yaml<'static>, node: &Yaml<'static>) {
+        assert!(!resolve(document, node).is_badvalue());
+        if let Some(mapping) = node.as_mapping() {
+            mapping.values().for_each(|value| check(document, value));
+        }
+        if let Some(items) = node.as_sequence() {
+            items.iter().for_each(|item| check(document, item));
+        }
+    }
+    let document = document();
+    check(&document, &document);
+}
+
+/// Every status the sign route can answer, provoked, with both forms of the answer.
+#[tokio::test(start_paused = true)]
+async fn every_answer_to_a_signing_request_is_documented() {
+    let document = document();
+    let responses = &document["paths"][paths::SIGN]["post"]["responses"];
+    let mut seen = BTreeSet::new();
+    for accept in ["application/json", "text/plain"] {
+        for answered in every_answer(accept).await {
+            let status = answered.status.as_u16().to_string();
+            let documented = resolve(&document, &responses[status.as_str()]);
+            let content_type = answered.content_type.unwrap();
+            let media = content_type.split(';').next().unwrap();
+            assert!(
+                keys(&documented["content"]).contains(media),
+                "{status} as {media} is not documented"
+            );
+            seen.insert(status);
+        }
+    }
+    assert_eq!(seen, keys(responses));
+}
+
+async fn every_answer(accept: &str) -> Vec<Answered> {
+    let ask = async |backend: Fake, host: &str, body: Body, encoding: &str| {
+        let request = sign_request(KEY)
+            .header(header::ACCEPT, accept)
+            .header(header::CONTENT_ENCODING, encoding);
+        let mut request = request.body(body).unwrap();
+        request.headers_mut().insert(header::HOST, host.parse().unwrap());
+        server(backend).send(request).await
+    };
+    let valid = || Body::from(randao(EPOCH).to_string());
+    let silent = futures::stream::pending::<Result<Vec<u8>, std::io::Error>>();
+    let long = futures::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![b' '; 1 << 20]));
+    let mut answers = vec![
+        ask(Fake::signing(), "localhost", valid(), "identity").await,
+        ask(Fake::signing(), "localhost", Body::empty(), "identity").await,
+        ask(Fake::signing(), "elsewhere", valid(), "identity").await,
+        ask(Fake::signing(), "localhost", Body::from_stream(silent), "identity").await,
+        ask(Fake::signing(), "localhost", Body::from_stream(long), "identity").await,
+        ask(Fake::signing(), "localhost", valid(), "gzip").await,
+    ];
+    let refusals: [fn() -> SignError; 4] = [
+        || SignError::UnknownKey { validator: KEY.parse().unwrap() },
+        || SignError::Slashing(String::new()),
+        || SignError::Timeout(String::new()),
+        || SignError::Unavailable(String::new()),
+    ];
+    for refusal in refusals {
+        answers.push(ask(Fake::refusing(refusal), "localhost", valid(), "identity").await);
+    }
+    answers
+}
+
+#[tokio::test]
+async fn the_answers_of_the_other_routes_are_documented() {
+    let document = document();
+    let mut down = Fake::signing();
+    down.health.slashing_database = Err("disk full".to_owned());
+    down.keys = Err(NotReady { reason: "start".to_owned() });
+    for backend in [Fake::signing(), down] {
+        let server = server(backend);
+        for path in [paths::PUBLIC_KEYS, paths::UPCHECK, paths::HEALTHCHECK, paths::OPENAPI] {
+            let answered = server.get(path).await;
+            let status = answered.status.as_u16().to_string();
+            let responses = &document["paths"][path]["get"]["responses"];
+            let documented = resolve(&document, &responses[status.as_str()]);
+            let content_type = answered.content_type.unwrap();
+            let media = content_type.split(';').next().unwrap();
+            assert!(keys(&documented["content"]).contains(media), "{path}: {status} as {media}");
+        }
+    }
+}

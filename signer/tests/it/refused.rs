@@ -1,0 +1,355 @@
+//! For each type of request, the forms that are taken beside the forms that are refused, with the
+//! signing root of the former and the reasons of the latter in snapshots.
+
+use std::fmt::Write as _;
+
+use api_spec::DutyType;
+use eth_types::network::Network;
+use serde_json::{Map, Value, json};
+
+use crate::support::{Answered, Fake, Server, server_on};
+
+/// A slot of mainnet in Fulu.
+const SLOT: u64 = 13_200_000;
+/// Its epoch.
+const EPOCH: u64 = SLOT / 32;
+/// A slot of mainnet in phase 0.
+const PHASE0_SLOT: u64 = 281_282;
+
+fn root(byte: u8) -> Value {
+    format!("0x{}", hex(&[byte; 32])).into()
+}
+
+fn signature(byte: u8) -> Value {
+    format!("0x{}", hex(&[byte; 96])).into()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+/// The request of one type, in the form that most clients send.
+fn request(duty_type: DutyType) -> Value {
+    let mut body = json!({ "type": duty_type.as_str() });
+    let network = Network::by_name("mainnet").unwrap();
+    if duty_type.needs_fork_info() {
+        let slot = if duty_type == DutyType::Block { PHASE0_SLOT } else { SLOT };
+        let version = network.fork_version_at((slot / 32).into()).unwrap().to_string();
+        body["fork_info"] = json!({
+            "fork": { "previous_version": version, "current_version": version, "epoch": "0" },
+            "genesis_validators_root": network.genesis_validators_root().to_string(),
+        });
+    }
+    body[duty_type.object_field()] = object(duty_type);
+    body
+}
+
+fn object(duty_type: DutyType) -> Value {
+    match duty_type {
+        DutyType::Block => whole_block(),
+        DutyType::BlockV2 => json!({ "version": "FULU", "block_header": header() }),
+        DutyType::Attestation => attestation_data(),
+        DutyType::AggregationSlot => json!({ "slot": SLOT.to_string() }),
+        DutyType::AggregateAndProof => aggregate_and_proof(),
+        DutyType::AggregateAndProofV2 => {
+            json!({ "version": "FULU", "data": aggregate_and_proof() })
+        }
+        DutyType::RandaoReveal => json!({ "epoch": EPOCH.to_string() }),
+        DutyType::Deposit => json!({
+            "pubkey": crate::support::KEY,
+            "withdrawal_credentials": root(1),
+            "amount": "32000000000",
+            "genesis_fork_version": "0x00000000",
+        }),
+        DutyType::VoluntaryExit => {
+            json!({ "epoch": EPOCH.to_string(), "validator_index": "17" })
+        }
+        DutyType::SyncCommitteeMessage => {
+            json!({ "beacon_block_root": root(2), "slot": SLOT.to_string() })
+        }
+        DutyType::SyncCommitteeSelectionProof => {
+            json!({ "slot": SLOT.to_string(), "subcommittee_index": "3" })
+        }
+        DutyType::SyncCommitteeContributionAndProof => json!({
+            "aggregator_index": "17",
+            "selection_proof": signature(3),
+            "contribution": {
+                "slot": SLOT.to_string(),
+                "beacon_block_root": root(2),
+                "subcommittee_index": "3",
+                "aggregation_bits": format!("0x{}", hex(&[5; 16])),
+                "signature": signature(4),
+            },
+        }),
+        DutyType::ValidatorRegistration => json!({
+            "fee_recipient": format!("0x{}", hex(&[6; 20])),
+            "gas_limit": "45000000",
+            "timestamp": "1760000000",
+            "pubkey": crate::support::KEY,
+        }),
+    }
+}
+
+fn header() -> Value {
+    json!({
+        "slot": SLOT.to_string(),
+        "proposer_index": "17",
+        "parent_root": root(1),
+        "state_root": root(2),
+        "body_root": root(3),
+    })
+}
+
+fn whole_block() -> Value {
+    json!({
+        "slot": PHASE0_SLOT.to_string(),
+        "proposer_index": "17",
+        "parent_root": root(1),
+        "state_root": root(2),
+        "body": {
+            "randao_reveal": signature(3),
+            "eth1_data": {
+                "deposit_root": root(4),
+                "deposit_count": "100",
+                "block_hash": root(5),
+            },
+            "graffiti": root(6),
+            "proposer_slashings": [],
+            "attester_slashings": [],
+            "attestations": [],
+            "deposits": [],
+            "voluntary_exits": [],
+        },
+    })
+}
+
+fn attestation_data() -> Value {
+    json!({
+        "slot": SLOT.to_string(),
+        "index": "0",
+        "beacon_block_root": root(1),
+        "source": { "epoch": (EPOCH - 1).to_string(), "root": root(2) },
+        "target": { "epoch": EPOCH.to_string(), "root": root(3) },
+    })
+}
+
+fn aggregate_and_proof() -> Value {
+    json!({
+        "aggregator_index": "17",
+        "aggregate": {
+            "aggregation_bits": "0x0107",
+            "data": attestation_data(),
+            "signature": signature(4),
+            "committee_bits": "0x0100000000000000",
+        },
+        "selection_proof": signature(5),
+    })
+}
+
+/// The same request in the forms that other clients send.
+fn accepted_forms(duty_type: DutyType) -> Vec<(&'static str, String)> {
+    let body = request(duty_type);
+    let text = body.to_string();
+    let field = duty_type.object_field();
+    let with = |name: &str, value: Value| {
+        let mut changed = body.clone();
+        changed[name] = value;
+        changed.to_string()
+    };
+    let mut lower = body.clone();
+    lower["type"] = duty_type.as_str().to_lowercase().into();
+    let mut forms = vec![
+        ("as it is", text.clone()),
+        ("object first, type last", reordered(&body, field)),
+        ("type in lower case", lower.to_string()),
+        ("bare integers", map_strings(&body, &|text| text.parse::<u64>().map(Value::from).ok())),
+        (
+            "hex in upper case",
+            map_strings(&body, &|text| {
+                text.strip_prefix("0x").map(|digits| format!("0x{}", digits.to_uppercase()).into())
+            }),
+        ),
+        ("hex without 0x", map_strings(&body, &|text| text.strip_prefix("0x").map(Value::from))),
+        ("signing root null", with("signingRoot", Value::Null)),
+        ("unknown fields", with("unknown", json!({ "a": [1, { "b": null }] }))),
+        ("white space", serde_json::to_string_pretty(&body).unwrap()),
+    ];
+    let other = if field == "attestation" { "randao_reveal" } else { "attestation" };
+    forms.push(("the object of another type, of any form", with(other, json!("whatever"))));
+    if !duty_type.needs_fork_info() {
+        forms.push(("fork_info of zeros", with("fork_info", json!({
+            "fork": { "previous_version": "0x00000000", "current_version": "0x00000000", "epoch": "0" },
+            "genesis_validators_root": root(0),
+        }))));
+        forms.push(("fork_info null", with("fork_info", Value::Null)));
+    }
+    match duty_type {
+        DutyType::BlockV2 => {
+            for (name, version) in [("lower case", "fulu"), ("a fork to come", "HEZE")] {
+                let value = json!({ "version": version, "block": null, "block_header": header() });
+                forms.push((name, with(field, value)));
+            }
+        }
+        DutyType::AggregateAndProof => {
+            let value = json!({ "version": "fulu", "data": aggregate_and_proof() });
+            forms.push(("wrapped", with(field, value)));
+        }
+        DutyType::AggregateAndProofV2 => {
+            forms.push(("bare", with(field, aggregate_and_proof())));
+            forms.push(("without version", with(field, json!({ "data": aggregate_and_proof() }))));
+        }
+        _ => {}
+    }
+    forms
+}
+
+/// The body with `first` before everything else and `type` after.
+fn reordered(body: &Value, first: &str) -> String {
+    let mut parts: Vec<(&String, &Value)> = body.as_object().unwrap().iter().collect();
+    parts.sort_by_key(|(name, _)| (*name != first, *name == "type"));
+    let parts: Vec<String> =
+        parts.iter().map(|(name, value)| format!("{}:{value}", json!(name))).collect();
+    format!("{{{}}}", parts.join(","))
+}
+
+/// The body with its strings replaced where `change` says so; `type` and versions stay.
+fn map_strings(body: &Value, change: &dyn Fn(&str) -> Option<Value>) -> String {
+    fn walk(value: &Value, change: &dyn Fn(&str) -> Option<Value>) -> Value {
+        match value {
+            Value::String(text) => change(text).unwrap_or_else(|| value.clone()),
+            Value::Array(items) => items.iter().map(|item| walk(item, change)).collect(),
+            Value::Object(fields) => fields
+                .iter()
+                .map(|(name, value)| (name.clone(), walk(value, change)))
+                .collect::<Map<_, _>>()
+                .into(),
+            other => other.clone(),
+        }
+    }
+    walk(body, change).to_string()
+}
+
+/// Every field below the outermost object, as a JSON pointer.
+fn pointers(value: &Value, at: &str, found: &mut Vec<String>) {
+    let Some(fields) = value.as_object() else { return };
+    for (name, inner) in fields {
+        let pointer = format!("{at}/{name}");
+        found.push(pointer.clone());
+        pointers(inner, &pointer, found);
+    }
+}
+
+/// The request with each of its fields missing, of another type, or of the right type and wrong.
+fn refused_forms(duty_type: DutyType) -> Vec<(String, String)> {
+    let body = request(duty_type);
+    let mut found = Vec::new();
+    pointers(&body, "", &mut found);
+    let mut forms = Vec::new();
+    for pointer in found {
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        let mut without = body.clone();
+        without.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(name);
+        forms.push((format!("{pointer} missing"), without.to_string()));
+
+        let value = body.pointer(&pointer).unwrap();
+        let replacements: &[Value] = match value {
+            Value::Object(_) => &[json!(null), json!([]), json!("x")],
+            Value::Array(_) => &[json!(null), json!({})],
+            _ if value.as_str().unwrap().starts_with("0x") => {
+                &[json!(7), json!("0x"), json!("0x0g")]
+            }
+            _ => &[json!(true), json!("x"), json!("-1")],
+        };
+        for replacement in replacements {
+            let mut changed = body.clone();
+            *changed.pointer_mut(&pointer).unwrap() = replacement.clone();
+            forms.push((format!("{pointer} {replacement}"), changed.to_string()));
+        }
+    }
+    forms
+}
+
+async fn ask(server: &Server, body: String) -> Answered {
+    server.sign(body).await
+}
+
+/// The table of one type: how often a refusal with a reason comes up for each changed field.
+async fn table(duty_type: DutyType) -> String {
+    let server = server_on("mainnet", Fake::signing());
+    let mut table = String::new();
+    let mut roots = Vec::new();
+    for (name, body) in accepted_forms(duty_type) {
+        let answered = ask(&server, body).await;
+        assert_eq!(answered.status.as_u16(), 200, "{duty_type}, {name}: {}", answered.body);
+        roots.push(server.backend.asked.lock().unwrap().pop().unwrap().signing_root());
+        writeln!(table, "taken: {name}").unwrap();
+    }
+    roots.dedup();
+    assert_eq!(roots.len(), 1, "{duty_type}: forms of one request have {roots:?}");
+    writeln!(table, "signing root {}", roots[0]).unwrap();
+    for (name, body) in refused_forms(duty_type) {
+        let answered = ask(&server, body).await;
+        let status = answered.status.as_u16();
+        let outcome = if status == 200 { "taken".to_owned() } else { answered.error() };
+        writeln!(table, "{name} => {status} {outcome}").unwrap();
+    }
+    table
+}
+
+#[tokio::test]
+async fn every_type_has_its_accepted_and_refused_forms() {
+    for &duty_type in DutyType::ALL {
+        insta::assert_snapshot!(duty_type.as_str().to_lowercase(), table(duty_type).await);
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_fit_the_network_is_refused() {
+    let server = server_on("mainnet", Fake::signing());
+    let mut table = String::new();
+    let mut case = async |name: &str, body: Value| {
+        let answered = ask(&server, body.to_string()).await;
+        assert_eq!(answered.status.as_u16(), 400, "{name}: {}", answered.body);
+        writeln!(table, "{name} => {}", answered.error()).unwrap();
+    };
+
+    let mut body = request(DutyType::RandaoReveal);
+    body["fork_info"]["genesis_validators_root"] = root(9);
+    case("another chain", body).await;
+    let mut body = request(DutyType::RandaoReveal);
+    body["fork_info"]["fork"]["current_version"] = "0x04000000".into();
+    case("another fork's version", body).await;
+    let mut body = request(DutyType::Deposit);
+    body["deposit"]["genesis_fork_version"] = "0x10000910".into();
+    case("a deposit on another network", body).await;
+    let mut body = request(DutyType::AggregateAndProof);
+    body["aggregate_and_proof"]["aggregate"]["committee_bits"] = Value::Null;
+    case("an aggregate of Electra without committee_bits", body).await;
+    let mut body = request(DutyType::AggregateAndProof);
+    body["aggregate_and_proof"]["aggregate"]["aggregation_bits"] = "0x0000".into();
+    case("a bit list without its end", body).await;
+    let mut body = request(DutyType::AggregateAndProof);
+    body["aggregate_and_proof"]["aggregate"]["aggregation_bits"] = hex(&[0xff; 20_000]).into();
+    case("too many bits", body).await;
+    let mut body = request(DutyType::SyncCommitteeContributionAndProof);
+    body["contribution_and_proof"]["contribution"]["aggregation_bits"] = "0x01".into();
+    case("a contribution of the minimal preset", body).await;
+    let mut body = request(DutyType::Block);
+    body["block"]["slot"] = SLOT.to_string().into();
+    case("a whole block after Altair", body).await;
+    let mut body = request(DutyType::BlockV2);
+    body["beacon_block"]["block"] = whole_block();
+    case("a whole block beside a header", body).await;
+    let mut body = request(DutyType::BlockV2);
+    body["beacon_block"] = json!({ "version": "FULU", "block": whole_block() });
+    case("a whole block with a version that has headers", body).await;
+    let mut body = request(DutyType::BlockV2);
+    body["beacon_block"] = json!({ "version": "ALTAIR" });
+    case("no block at all", body).await;
+    let mut body = request(DutyType::SyncCommitteeMessage);
+    body["sync_committee_message"]["slot"] = PHASE0_SLOT.to_string().into();
+    body["fork_info"]["fork"]["current_version"] = "0x00000000".into();
+    case("a sync committee before there were any", body).await;
+
+    insta::assert_snapshot!("what_does_not_fit_the_network", table);
+}
