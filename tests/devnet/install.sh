@@ -6,8 +6,8 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 
-# A finished installation carries the checksum of the files it was made from.
-stamp_of() { (cd "$1" && cat package.json *lock* | cksum | tr -d ' '); }
+# A finished installation carries the checksum of the lock file it was made from.
+stamp_of() { (cd "$1" && cat *lock* | cksum | tr -d ' '); }
 is_installed() { [ "$(cat "$1/node_modules/.devnet-installed" 2>/dev/null)" = "$2" ]; }
 
 # install NAME DIR COMMAND: runs COMMAND in DIR, or in DIR's copy in the cache, which DIR/node_modules is then linked to.

@@ -70,7 +70,7 @@ export async function startSynodCluster({synod, threshold, ports, network, proce
   // Insecure keystores: sixteen keys in four shares each would take minutes of key derivation otherwise.
   runSynod(synod, out, [
     "create", "cluster", "--nodes", `${ports.length}`, "--threshold", `${threshold}`,
-    "--split-existing-keys", "--split-keys-dir", path.join(network.keysDir, "split"), "--insecure-keys", ...chain,
+    "--split-existing-keys", "--split-keys-dir", network.keysDir, "--insecure-keys", ...chain,
     "--withdrawal-addresses", ADDRESS, "--fee-recipient-addresses", ADDRESS, "--cluster-dir", clusterDir,
   ]);
   const dataDir = (i) => path.join(clusterDir, `node${i}`);

@@ -48,20 +48,14 @@ export function eip2335({secret, pubkey}, password, iterations = 4096) {
   };
 }
 
-/**
- * Writes under dir: keys.json (raw hex), keystores/<pubkey>.json with passwords/<pubkey>.txt, and the same keystores by
- * number as split/keystore-N.json with keystore-N.txt, as a distributed validator's dealer takes them.
- */
+/** Writes under dir: keys.json (raw hex), keystores/<pubkey>.json with passwords/<pubkey>.txt, and password.txt. */
 export function writeKeys(dir, keys, password = "devnet-password") {
-  for (const d of ["keystores", "passwords", "split"]) fs.mkdirSync(path.join(dir, d), {recursive: true});
+  for (const d of ["keystores", "passwords"]) fs.mkdirSync(path.join(dir, d), {recursive: true});
   const write = (name, content) => fs.writeFileSync(path.join(dir, name), content, {mode: 0o600});
   write("keys.json", JSON.stringify(keys, null, 1) + "\n");
   write("password.txt", password);
-  keys.forEach((k, i) => {
-    const keystore = JSON.stringify(eip2335(k, password));
-    write(`keystores/${k.pubkey}.json`, keystore);
+  for (const k of keys) {
+    write(`keystores/${k.pubkey}.json`, JSON.stringify(eip2335(k, password)));
     write(`passwords/${k.pubkey}.txt`, password);
-    write(`split/keystore-${i}.json`, keystore);
-    write(`split/keystore-${i}.txt`, password);
-  });
+  }
 }

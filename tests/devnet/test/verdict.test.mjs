@@ -47,7 +47,6 @@ test("a perfect run passes every check, a block of slot 1 missing and a lost blo
 
 for (const [what, changes, check] of [
   ["a missed block", {summary: {proposals: {external: {due: 34, included: 33}, missed: [{slot: 7}]}}}, "every slot after 1 has its block"],
-  ["a chain that stands still", {summary: {headSlot: 20}}, "every slot after 1 has its block"],
   ["a wrong head vote", {summary: {attestations: {external: {validators: 64, source: 64, target: 64, head: 63}, perEpoch: []}}}, "every attestation has right source, target and head"],
   ["a missing sync committee bit", {summary: {syncCommittee: {external: {possible: 1056, seen: 1055}, incompleteSlots: [3]}}}, "the sync committee is complete"],
   ["no finality", {summary: {finalizedEpoch: 0}}, "the chain justified and finalised"],
