@@ -1,0 +1,293 @@
+//! The database on the disk: one connection, used by one thread at a time.
+//!
+//! * [`schema`] makes the tables and sets the connection up,
+//! * [`load`] reads what is kept in memory and checks it,
+//! * [`journal`] appends what is signed, [`archive`] holds everything older, [`fold`] moves it there.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use crate::error::{OpenError, Refusal};
+use crate::identity::Identity;
+use crate::memory::{Marks, Memory, Strategy};
+use crate::record::{Candidate, Request, Safe, Span};
+use crate::sidecar::Progress;
+use crate::store::journal::JournalRow;
+use crate::store::metadata::Metadata;
+use crate::store::validators::ValidatorRow;
+
+pub(crate) mod archive;
+pub(crate) mod fold;
+pub(crate) mod journal;
+pub(crate) mod load;
+pub(crate) mod metadata;
+pub(crate) mod row;
+pub(crate) mod schema;
+pub(crate) mod validators;
+
+/// The connection and what has to be known to write through it.
+#[derive(Debug)]
+pub(crate) struct Store {
+    conn: Connection,
+    path: PathBuf,
+    metadata: Metadata,
+    /// The number of the last change, journal rows included.
+    sequence: u64,
+    /// The chained checksum of the last journal row.
+    chain: i64,
+    /// How many rows the journal has.
+    journal_rows: usize,
+    /// Whether commits since the last checkpoint wait in the write-ahead log.
+    checkpoint_due: bool,
+}
+
+/// Rows of validators that are to be written with a batch.
+#[derive(Debug)]
+pub(crate) struct Registrations {
+    metadata: Metadata,
+    rows: Vec<ValidatorRow>,
+}
+
+/// What a batch adds: the rows, and the validators whose own rows change with them.
+#[derive(Debug, Default)]
+pub(crate) struct Additions {
+    rows: Vec<(i64, Candidate)>,
+    touched: Vec<i64>,
+}
+
+impl Store {
+    /// Opens an existing file, or one that was made empty for the purpose; with everything that the
+    /// write-ahead log still held made durable in the main file.
+    ///
+    /// # Errors
+    /// It is not ours, belongs to another identity, is damaged, or cannot be read.
+    pub(crate) fn open(
+        path: &Path,
+        identity: &Identity,
+        strategy: Strategy,
+        now: u64,
+        verify: bool,
+    ) -> Result<(Self, Memory), OpenError> {
+        let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
+        let mut conn = schema::connect(path).map_err(failed)?;
+        schema::prepare(&mut conn, path, identity, now)?;
+        // A commit that a killed process did not live to sync is readable by now, but not durable.
+        // It must be before anybody is told that its message is on record.
+        checkpoint(&conn, "TRUNCATE").map_err(failed)?;
+        let loaded = load::load(&conn, verify)
+            .map_err(failed)?
+            .map_err(|what| OpenError::Damaged { path: path.to_owned(), what })?;
+        if loaded.metadata.identity != *identity {
+            return Err(OpenError::OtherIdentity {
+                path: path.to_owned(),
+                found: Box::new(loaded.metadata.identity),
+                expected: Box::new(identity.clone()),
+            });
+        }
+        let store = Self {
+            conn,
+            path: path.to_owned(),
+            metadata: loaded.metadata,
+            sequence: loaded.sequence,
+            chain: loaded.chain,
+            journal_rows: loaded.journal_rows,
+            checkpoint_due: false,
+        };
+        let mut memory = loaded.memory;
+        memory.strategy = strategy;
+        Ok((store, memory))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) const fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// Whether nothing was ever recorded.
+    pub(crate) fn is_blank(&self, memory: &Memory) -> bool {
+        memory.validators().is_empty() && self.metadata.floor == Marks::default()
+    }
+
+    pub(crate) const fn journal_rows(&self) -> usize {
+        self.journal_rows
+    }
+
+    pub(crate) const fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Counts one more start, durably.
+    pub(crate) fn count_start(&mut self) -> rusqlite::Result<()> {
+        self.change(|metadata, _| {
+            metadata.starts = metadata.starts.saturating_add(1);
+            Ok(())
+        })
+    }
+
+    /// A durable change that means nothing: whether writing works.
+    pub(crate) fn probe(&mut self) -> rusqlite::Result<()> {
+        self.change(|_, _| Ok(()))
+    }
+
+    /// Runs `change` in a transaction that ends with the metadata row; counts it.
+    pub(crate) fn change<T>(
+        &mut self,
+        change: impl FnOnce(&mut Metadata, &Connection) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        let mut metadata = self.metadata.clone();
+        let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        self.checkpoint_due = true;
+        let outcome = change(&mut metadata, &tx)?;
+        metadata.sequence = self.sequence.saturating_add(1);
+        metadata.write(&tx)?;
+        tx.commit()?;
+        self.sequence = metadata.sequence;
+        self.metadata = metadata;
+        Ok(outcome)
+    }
+
+    /// The verdict on one request, from memory or with the archive's help.
+    pub(crate) fn judge(
+        &self,
+        memory: &Memory,
+        request: &Request,
+    ) -> rusqlite::Result<Result<Safe, Refusal>> {
+        if let Some(verdict) = memory.judge(&request.validator, &request.candidate) {
+            return Ok(verdict);
+        }
+        let Some(validator) = memory.get(&request.validator) else {
+            return Err(rusqlite::Error::QueryReturnedNoRows);
+        };
+        match request.candidate {
+            Candidate::Block { slot, signing_root } => {
+                let mut same_slot = validator.blocks_at(slot);
+                same_slot.extend(archive::blocks_at(&self.conn, validator, slot)?);
+                Ok(memory.judge_block(validator, &same_slot, slot, signing_root))
+            }
+            Candidate::Attestation { source, target, signing_root } => {
+                let new = Span { source, target };
+                let mut facts = validator.facts(new);
+                archive::add_facts(&self.conn, validator, new, &mut facts)?;
+                Ok(memory.judge_vote(validator, &facts, new, signing_root))
+            }
+        }
+    }
+
+    /// Judges a request and, if it is new, notes it in memory and in `additions`. What is noted has
+    /// to be committed with [`Store::append`], or the memory read anew.
+    pub(crate) fn reserve(
+        &self,
+        memory: &mut Memory,
+        request: &Request,
+        additions: &mut Additions,
+    ) -> rusqlite::Result<Result<Safe, Refusal>> {
+        let verdict = self.judge(memory, request)?;
+        if matches!(verdict, Ok(Safe::New)) {
+            let validator = memory.entry(&request.validator);
+            let low = validator.low;
+            validator.note(&request.candidate);
+            // Its row has to be made, or shows a first low watermark.
+            if validator.stored_checksum == 0 || validator.low != low {
+                additions.touched.push(validator.id);
+            }
+            additions.rows.push((validator.id, request.candidate));
+        }
+        Ok(verdict)
+    }
+
+    /// Prepares the rows of validators that `additions` touch, in the order of their ids.
+    pub(crate) fn register(
+        &self,
+        memory: &mut Memory,
+        additions: &mut Additions,
+    ) -> Option<Registrations> {
+        if additions.touched.is_empty() {
+            return None;
+        }
+        additions.touched.sort_unstable();
+        additions.touched.dedup();
+        let mut metadata = self.metadata.clone();
+        let mut rows = Vec::with_capacity(additions.touched.len());
+        for id in &additions.touched {
+            if let Some(validator) = memory.by_id(*id) {
+                rows.push(ValidatorRow::new(validator, &mut metadata.validators_digest));
+            }
+        }
+        Some(Registrations { metadata, rows })
+    }
+
+    /// Makes the additions durable, all or none of them.
+    pub(crate) fn append(
+        &mut self,
+        additions: &mut Additions,
+        registrations: Option<Registrations>,
+    ) -> rusqlite::Result<()> {
+        if additions.rows.is_empty() {
+            return Ok(());
+        }
+        // A batch is usually of one slot or epoch, so this is the archive's order.
+        additions.rows.sort_by_key(|(id, _)| *id);
+        let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        self.checkpoint_due = true;
+        if let Some(registrations) = &registrations {
+            for row in &registrations.rows {
+                row.write(&tx)?;
+            }
+            registrations.metadata.write(&tx)?;
+        }
+        let (mut sequence, mut chain) = (self.sequence, self.chain);
+        for (validator_id, candidate) in &additions.rows {
+            sequence = sequence.saturating_add(1);
+            let row = JournalRow { sequence, validator_id: *validator_id, candidate: *candidate };
+            chain = journal::append(&tx, &row, chain)?;
+        }
+        tx.commit()?;
+        (self.sequence, self.chain) = (sequence, chain);
+        self.journal_rows += additions.rows.len();
+        if let Some(registrations) = registrations {
+            self.metadata = registrations.metadata;
+        }
+        Ok(())
+    }
+
+    /// How far the database has come, for its sidecar.
+    pub(crate) const fn progress(&self) -> Progress {
+        Progress {
+            database_id: self.metadata.database_id,
+            starts: self.metadata.starts,
+            sequence: self.sequence,
+        }
+    }
+
+    /// Copies the write-ahead log into the main file if something waits there.
+    pub(crate) fn checkpoint(&mut self) -> rusqlite::Result<()> {
+        if self.checkpoint_due {
+            checkpoint(&self.conn, "PASSIVE")?;
+            self.checkpoint_due = false;
+        }
+        Ok(())
+    }
+
+    /// Empties the write-ahead log and closes the file.
+    pub(crate) fn close(self) -> rusqlite::Result<()> {
+        checkpoint(&self.conn, "TRUNCATE")?;
+        self.conn.close().map_err(|(_, error)| error)
+    }
+}
+
+/// Runs a checkpoint of the given mode; one that could not finish is an error.
+fn checkpoint(conn: &Connection, mode: &str) -> rusqlite::Result<()> {
+    let busy: i64 =
+        conn.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get(0))?;
+    if busy == 0 {
+        return Ok(());
+    }
+    Err(rusqlite::Error::SqliteFailure(
+        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
+        Some("the write-ahead log could not be copied into the database".to_owned()),
+    ))
+}

@@ -1,0 +1,123 @@
+//! Moving the oldest journal rows into the archive, a bounded number at a time.
+
+use std::collections::HashMap;
+
+use crate::memory::{Marks, Memory};
+use crate::record::{Candidate, SignedAttestation, SignedBlock, Span};
+use crate::store::journal::JournalRow;
+use crate::store::row::sql;
+use crate::store::validators::ValidatorRow;
+use crate::store::{Store, archive, journal};
+
+/// Rows moved in one step: a few milliseconds, which is the most that a signature waits for it.
+const STEP: u64 = 1024;
+
+/// The rows of one step, between reading and forgetting them.
+#[derive(Debug)]
+pub(crate) struct Fold {
+    /// In the archive's order.
+    rows: Vec<JournalRow>,
+    last: u64,
+    chain: i64,
+    validators: Vec<ValidatorRow>,
+    validators_digest: i64,
+}
+
+impl Store {
+    /// Reads the oldest rows, and lifts the archive's peaks in memory: from now on the archive is
+    /// asked about them, which waits for this step to end. `None` if the journal is empty.
+    pub(crate) fn begin_fold(&self, memory: &mut Memory) -> rusqlite::Result<Option<Fold>> {
+        let mut rows = Vec::new();
+        let mut chain = self.metadata.journal_chain;
+        journal::read(&self.conn, chain, STEP, |row, link| {
+            rows.push(row);
+            chain = link.stored;
+        })?;
+        let Some(last) = rows.last().map(|row| row.sequence) else { return Ok(None) };
+        rows.sort_unstable_by_key(|row| (height(&row.candidate), row.validator_id));
+        let mut touched: Vec<i64> = rows.iter().map(|row| row.validator_id).collect();
+        touched.sort_unstable();
+        touched.dedup();
+        for row in &rows {
+            if let Some(validator) = memory.by_id(row.validator_id) {
+                validator.archived = validator.archived.max(marks(&row.candidate));
+            }
+        }
+        let mut validators_digest = self.metadata.validators_digest;
+        let mut validators = Vec::with_capacity(touched.len());
+        for id in touched {
+            if let Some(validator) = memory.by_id(id) {
+                validators.push(ValidatorRow::new(validator, &mut validators_digest));
+            }
+        }
+        Ok(Some(Fold { rows, last, chain, validators, validators_digest }))
+    }
+
+    /// Moves the rows, in one transaction.
+    pub(crate) fn commit_fold(&mut self, fold: &Fold) -> rusqlite::Result<()> {
+        self.change(|metadata, conn| {
+            for row in &fold.rows {
+                let added = match row.candidate {
+                    Candidate::Block { slot, signing_root } => archive::insert_block(
+                        conn,
+                        row.validator_id,
+                        &SignedBlock { slot, signing_root: Some(signing_root) },
+                    )?,
+                    Candidate::Attestation { source, target, signing_root } => {
+                        archive::insert_vote(
+                            conn,
+                            row.validator_id,
+                            &SignedAttestation { source, target, signing_root: Some(signing_root) },
+                        )?
+                    }
+                };
+                if let Some(checksum) = added {
+                    metadata.archive_digest = metadata.archive_digest.wrapping_add(checksum);
+                }
+            }
+            for row in &fold.validators {
+                row.write(conn)?;
+            }
+            conn.prepare_cached("DELETE FROM journal WHERE sequence <= ?1")?
+                .execute([sql(fold.last)])?;
+            metadata.validators_digest = fold.validators_digest;
+            metadata.journal_chain = fold.chain;
+            Ok(())
+        })?;
+        self.journal_rows = self.journal_rows.saturating_sub(fold.rows.len());
+        Ok(())
+    }
+}
+
+impl Fold {
+    /// Forgets the rows in memory: the archive has them.
+    pub(crate) fn end(self, memory: &mut Memory) {
+        let mut counts: HashMap<i64, (usize, usize)> = HashMap::new();
+        for row in &self.rows {
+            let (blocks, votes) = counts.entry(row.validator_id).or_default();
+            match row.candidate {
+                Candidate::Block { .. } => *blocks += 1,
+                Candidate::Attestation { .. } => *votes += 1,
+            }
+        }
+        for (id, (blocks, votes)) in counts {
+            if let Some(validator) = memory.by_id(id) {
+                validator.forget(blocks, votes);
+            }
+        }
+    }
+}
+
+fn height(candidate: &Candidate) -> (bool, u64) {
+    match candidate {
+        Candidate::Block { slot, .. } => (false, slot.as_u64()),
+        Candidate::Attestation { target, .. } => (true, target.as_u64()),
+    }
+}
+
+fn marks(candidate: &Candidate) -> Marks {
+    match *candidate {
+        Candidate::Block { slot, .. } => Marks::of_block(slot),
+        Candidate::Attestation { source, target, .. } => Marks::of_span(Span { source, target }),
+    }
+}

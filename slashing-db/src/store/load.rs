@@ -1,0 +1,113 @@
+//! Reading a database into memory, and checking that it still is what was written.
+
+use rusqlite::Connection;
+
+use crate::memory::{Marks, Memory};
+use crate::record::{SignedAttestation, SignedBlock};
+use crate::store::metadata::Metadata;
+use crate::store::row::{number, root};
+use crate::store::{archive, journal, validators};
+
+/// A database's memory.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) metadata: Metadata,
+    pub(crate) memory: Memory,
+    pub(crate) sequence: u64,
+    pub(crate) chain: i64,
+    pub(crate) journal_rows: usize,
+}
+
+/// Reads metadata, validators and the journal, whose checksums are always compared; with `verify`
+/// every row of the archive too. The inner error is what does not fit.
+pub(crate) fn load(conn: &Connection, verify: bool) -> rusqlite::Result<Result<Loaded, String>> {
+    let Some(metadata) = Metadata::read(conn)? else {
+        return Ok(Err("the metadata row's checksum does not fit".to_owned()));
+    };
+    let mut memory = Memory::new(metadata.floor, metadata.high_slot, metadata.high_epoch);
+    match validators::read(conn, &mut memory)? {
+        Ok(digest) if digest == metadata.validators_digest => {}
+        Ok(_) => return Ok(Err("the validators' checksums do not fit".to_owned())),
+        Err(what) => return Ok(Err(what)),
+    }
+    if verify && let Err(what) = verify_archive(conn, &metadata, &memory)? {
+        return Ok(Err(what));
+    }
+    let mut sequence = metadata.sequence;
+    let mut chain = metadata.journal_chain;
+    let mut journal_rows = 0;
+    let mut damage = None;
+    journal::read(conn, chain, i64::MAX.cast_unsigned(), |row, link| {
+        match memory.by_id(row.validator_id) {
+            Some(validator) if link.stored == link.expected => validator.note(&row.candidate),
+            _ => {
+                damage.get_or_insert(row.sequence);
+            }
+        }
+        sequence = sequence.max(row.sequence);
+        chain = link.stored;
+        journal_rows += 1;
+    })?;
+    if let Some(at) = damage {
+        return Ok(Err(format!("journal row {at} does not fit its checksum or its validator")));
+    }
+    Ok(Ok(Loaded { metadata, memory, sequence, chain, journal_rows }))
+}
+
+/// Compares the archive with its digest and the validators' peaks.
+fn verify_archive(
+    conn: &Connection,
+    metadata: &Metadata,
+    memory: &Memory,
+) -> rusqlite::Result<Result<(), String>> {
+    let mut digest = 0_i64;
+    let mut peaks = vec![Marks::default(); memory.validators().len()];
+    let mut stray = None;
+    let mut lift = |validator_id: i64, marks: Marks| {
+        let position = usize::try_from(validator_id).ok().and_then(|id| id.checked_sub(1));
+        match position.and_then(|position| peaks.get_mut(position)) {
+            Some(peak) => *peak = peak.max(marks),
+            None => stray = Some(validator_id),
+        }
+    };
+    let mut statement =
+        conn.prepare("SELECT slot, validator_id, signing_root FROM blocks NOT INDEXED")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let block = SignedBlock { slot: number(row, 0)?.into(), signing_root: root(row, 2)? };
+        let validator_id = row.get(1)?;
+        digest = digest.wrapping_add(archive::block_checksum(validator_id, &block));
+        lift(validator_id, Marks::of_block(block.slot));
+    }
+    let mut statement = conn.prepare(
+        "SELECT target_epoch, validator_id, source_epoch, signing_root FROM attestations",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let vote = SignedAttestation {
+            target: number(row, 0)?.into(),
+            source: number(row, 2)?.into(),
+            signing_root: root(row, 3)?,
+        };
+        let validator_id = row.get(1)?;
+        digest = digest.wrapping_add(archive::vote_checksum(validator_id, &vote));
+        lift(validator_id, Marks::of_span(vote.span()));
+    }
+    if let Some(id) = stray {
+        return Ok(Err(format!("a record belongs to validator {id}, which does not exist")));
+    }
+    if digest != metadata.archive_digest {
+        return Ok(Err("the records' checksums do not add up".to_owned()));
+    }
+    let misfit = memory
+        .validators()
+        .iter()
+        .zip(&peaks)
+        .find(|(validator, peak)| validator.archived != **peak);
+    Ok(match misfit {
+        None => Ok(()),
+        Some((validator, _)) => {
+            Err(format!("the records of {} do not fit its row", validator.public_key))
+        }
+    })
+}

@@ -1,0 +1,101 @@
+//! The SQLite file: how it is made, how a connection is set up, which versions there are.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use crate::error::OpenError;
+use crate::identity::Identity;
+use crate::store::metadata::Metadata;
+
+/// `SYND`: tells our files from other SQLite files.
+pub(crate) const APPLICATION_ID: i32 = 0x5359_4e44;
+
+/// The schema this program writes, kept in SQLite's `user_version`.
+pub(crate) const SCHEMA_VERSION: i64 = 1;
+
+const SCHEMA: &str = include_str!("schema.sql");
+
+/// Page cache in KiB: two epochs of 10,000 validators stay in memory.
+const CACHE_KIB: i64 = 16 * 1024;
+
+/// How long to wait for a file lock. Our own lock is held already, so whoever has SQLite's is a
+/// foreign program that looks at the file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Connects to an existing file and makes every commit durable before it returns.
+pub(crate) fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    conn.set_prepared_statement_cache_capacity(64);
+    // Exclusive before WAL: the WAL index is then in our memory, and no other program can write.
+    conn.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    let mode: String =
+        conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(rusqlite::Error::InvalidParameterName(format!(
+            "write-ahead logging is not available here (journal mode {mode})"
+        )));
+    }
+    // FULL: the commit's frames are on the disk when COMMIT returns. NORMAL would lose the last ones
+    // with the power.
+    conn.pragma_update(None, "synchronous", "FULL")?;
+    // macOS answers a plain fsync from the drive's cache.
+    conn.pragma_update(None, "fullfsync", true)?;
+    conn.pragma_update(None, "checkpoint_fullfsync", true)?;
+    // Checkpoints run where no signature waits, see the writer.
+    conn.pragma_update(None, "wal_autocheckpoint", 0)?;
+    conn.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    conn.pragma_update(None, "temp_store", "MEMORY")?;
+    conn.pragma_update(None, "trusted_schema", false)?;
+    conn.pragma_update(None, "cell_size_check", true)?;
+    Ok(conn)
+}
+
+/// Makes the tables of an empty file and pins the identity, in one transaction; or checks that the
+/// file is one that this program can use.
+pub(crate) fn prepare(
+    conn: &mut Connection,
+    path: &Path,
+    identity: &Identity,
+    now: u64,
+) -> Result<(), OpenError> {
+    let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
+    let tables: i64 = conn
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(failed)?;
+    let application_id: i32 =
+        conn.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(failed)?;
+    if tables == 0 && application_id == 0 {
+        return create(conn, identity, now).map_err(failed);
+    }
+    if application_id != APPLICATION_ID {
+        return Err(OpenError::NotOurs {
+            path: path.to_owned(),
+            found: application_id,
+            expected: APPLICATION_ID,
+        });
+    }
+    let version: i64 =
+        conn.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
+    if version > SCHEMA_VERSION {
+        return Err(OpenError::NewerSchema {
+            path: path.to_owned(),
+            found: version,
+            known: SCHEMA_VERSION,
+        });
+    }
+    Ok(())
+}
+
+fn create(conn: &mut Connection, identity: &Identity, now: u64) -> rusqlite::Result<()> {
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Exclusive)?;
+    tx.execute_batch(SCHEMA)?;
+    tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+    tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    let database_id = tx.query_row("SELECT randomblob(16)", [], |row| row.get(0))?;
+    Metadata::new(identity.clone(), database_id, now).write(&tx)?;
+    tx.commit()
+}

@@ -1,0 +1,78 @@
+//! What the tests share: a database in a directory of its own, and short ways to ask it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use eth_types::{Epoch, PublicKey, Root, Slot};
+use slashing_db::{Candidate, Identity, Options, Refusal, Request, SlashingDb};
+use tempfile::TempDir;
+
+/// A place for one database, with its directory.
+pub(crate) struct Place {
+    directory: TempDir,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        Self { directory: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.directory.path().join("slashing-protection.sqlite")
+    }
+
+    pub(crate) fn open(&self) -> SlashingDb {
+        self.open_with(options())
+    }
+
+    pub(crate) fn open_with(&self, options: Options) -> SlashingDb {
+        SlashingDb::open(&self.path(), &identity(), options).unwrap()
+    }
+}
+
+/// Background work starts at once in tests.
+pub(crate) fn options() -> Options {
+    Options { quiet_after: Duration::from_millis(1), ..Options::default() }
+}
+
+pub(crate) fn identity() -> Identity {
+    Identity {
+        genesis_validators_root: Root::new([7; 32]),
+        network: "hoodi".to_owned(),
+        cluster_lock_hash: Some(Root::new([8; 32])),
+    }
+}
+
+pub(crate) fn key(number: u64) -> PublicKey {
+    let mut bytes = [0xa0; 48];
+    bytes[40..].copy_from_slice(&number.to_be_bytes());
+    PublicKey::new(bytes)
+}
+
+pub(crate) fn root(number: u64) -> Root {
+    let mut bytes = [0; 32];
+    bytes[24..].copy_from_slice(&number.to_be_bytes());
+    Root::new(bytes)
+}
+
+pub(crate) fn block(slot: u64, number: u64) -> Candidate {
+    Candidate::Block { slot: Slot::new(slot), signing_root: root(number) }
+}
+
+pub(crate) fn vote(source: u64, target: u64, number: u64) -> Candidate {
+    Candidate::Attestation {
+        source: Epoch::new(source),
+        target: Epoch::new(target),
+        signing_root: root(number),
+    }
+}
+
+/// Records one message; the root that may be signed.
+pub(crate) fn record(
+    db: &SlashingDb,
+    validator: PublicKey,
+    candidate: Candidate,
+) -> Result<Root, Refusal> {
+    let permit = db.record(vec![Request { validator, candidate }]).unwrap().remove(0)?;
+    Ok(permit.signing_root())
+}

@@ -1,0 +1,84 @@
+//! What was recorded is there again, whatever ended the process in between.
+
+use std::fs;
+
+use slashing_db::{OpenError, RecordError, Refusal, Request, Safe, SlashingDb};
+
+use crate::common::{Place, block, identity, key, options, record, vote};
+
+#[test]
+fn records_outlive_a_close() {
+    let place = Place::new();
+    let db = place.open();
+    record(&db, key(1), block(5, 1)).unwrap();
+    record(&db, key(1), vote(1, 2, 1)).unwrap();
+    db.close();
+
+    let db = place.open();
+    assert_eq!(db.check(&key(1), &block(5, 1)), Ok(Safe::SameData));
+    assert!(matches!(db.check(&key(1), &block(5, 2)), Err(Refusal::DoubleBlock { .. })));
+    assert!(matches!(db.check(&key(1), &vote(1, 2, 2)), Err(Refusal::DoubleVote { .. })));
+    assert_eq!(db.check(&key(1), &vote(1, 3, 2)), Ok(Safe::New));
+}
+
+#[test]
+fn a_closed_database_records_nothing() {
+    let place = Place::new();
+    let db = place.open();
+    let other = db.clone();
+    db.close();
+    let batch = vec![Request { validator: key(1), candidate: block(1, 1) }];
+    assert!(matches!(other.record(batch), Err(RecordError::Closed)));
+}
+
+#[test]
+fn an_older_copy_is_refused_until_it_is_accepted() {
+    let place = Place::new();
+    let db = place.open();
+    record(&db, key(1), block(5, 1)).unwrap();
+    db.close();
+    let copy = fs::read(place.path()).unwrap();
+    let db = place.open();
+    record(&db, key(1), block(6, 1)).unwrap();
+    db.close();
+    fs::write(place.path(), copy).unwrap();
+
+    let error = SlashingDb::open(&place.path(), &identity(), options()).unwrap_err();
+    assert!(matches!(error, OpenError::Restored { .. }), "{error}");
+    let mut accepting = options();
+    accepting.accept_restored = true;
+    place.open_with(accepting).close();
+    // Accepted once is enough.
+    place.open().close();
+}
+
+#[test]
+fn a_database_that_vanished_is_not_made_anew_in_silence() {
+    let place = Place::new();
+    place.open().close();
+    fs::remove_file(place.path()).unwrap();
+    let error = SlashingDb::open(&place.path(), &identity(), options()).unwrap_err();
+    assert!(matches!(error, OpenError::Restored { .. }), "{error}");
+}
+
+#[test]
+fn a_commit_that_was_cut_out_of_the_log_is_noticed() {
+    let place = Place::new();
+    let mut slow = options();
+    slow.quiet_after = std::time::Duration::from_secs(3600);
+    let db = place.open_with(slow);
+    for slot in 1..10 {
+        record(&db, key(1), block(slot, 1)).unwrap();
+    }
+    // What a killed process leaves: the files as they are now.
+    let crashed = Place::new();
+    for ending in ["", "-wal", ".progress"] {
+        let name = |place: &Place| format!("{}{ending}", place.path().display());
+        fs::copy(name(&place), name(&crashed)).unwrap();
+    }
+    let log = format!("{}-wal", crashed.path().display());
+    let file = fs::OpenOptions::new().write(true).open(&log).unwrap();
+    file.set_len(fs::metadata(&log).unwrap().len() - 4120).unwrap();
+    let error = SlashingDb::open(&crashed.path(), &identity(), options()).unwrap_err();
+    assert!(matches!(error, OpenError::Restored { .. }), "{error}");
+}

@@ -1,0 +1,74 @@
+//! Whose database it is, and who has it open.
+
+use std::fs;
+
+use eth_types::Root;
+use slashing_db::{OpenError, SlashingDb};
+
+use crate::common::{Place, identity, options};
+
+#[test]
+fn another_identity_is_refused_with_both_named() {
+    let place = Place::new();
+    place.open().close();
+    let mut other = identity();
+    other.network = "mainnet".to_owned();
+    let error = SlashingDb::open(&place.path(), &other, options()).unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, OpenError::OtherIdentity { .. }), "{text}");
+    assert!(text.contains("hoodi") && text.contains("mainnet"), "{text}");
+
+    let mut other = identity();
+    other.cluster_lock_hash = Some(Root::new([9; 32]));
+    assert!(SlashingDb::open(&place.path(), &other, options()).is_err());
+    place.open();
+}
+
+#[test]
+fn a_second_user_is_refused_with_the_first_named() {
+    let place = Place::new();
+    let _db = place.open();
+    let error = SlashingDb::open(&place.path(), &identity(), options()).unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, OpenError::InUse { .. }), "{text}");
+    let named = format!("process {} since 20", std::process::id());
+    assert!(text.contains(&named), "{text}");
+}
+
+#[test]
+fn a_foreign_sqlite_file_is_left_alone() {
+    let place = Place::new();
+    let foreign = rusqlite::Connection::open(place.path()).unwrap();
+    foreign.execute_batch("CREATE TABLE letters (text)").unwrap();
+    drop(foreign);
+    let error = SlashingDb::open(&place.path(), &identity(), options()).unwrap_err();
+    assert!(matches!(error, OpenError::NotOurs { .. }), "{error}");
+}
+
+#[test]
+fn a_newer_schema_is_refused() {
+    let place = Place::new();
+    place.open().close();
+    let file = rusqlite::Connection::open(place.path()).unwrap();
+    file.pragma_update(None, "user_version", 99).unwrap();
+    drop(file);
+    let error = SlashingDb::open(&place.path(), &identity(), options()).unwrap_err();
+    assert!(matches!(error, OpenError::NewerSchema { found: 99, .. }), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn all_files_are_for_the_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    let _db = place.open();
+    let directory = place.path().parent().unwrap().to_owned();
+    let mut seen = 0;
+    for entry in fs::read_dir(directory).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{}", entry.path().display());
+        seen += 1;
+    }
+    assert_eq!(seen, 4, "database, write-ahead log, lock and progress file");
+}

@@ -1,0 +1,8 @@
+//! Integration tests of the slashing database.
+#![expect(clippy::unwrap_used, reason = "a helper that cannot go on fails the test there")]
+
+mod common;
+mod concurrency;
+mod durability;
+mod identity;
+mod model;
