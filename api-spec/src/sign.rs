@@ -380,3 +380,76 @@ fn reason(error: &serde_json::Error) -> String {
         None => text,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FORK_INFO: &str = r#""fork_info":{"fork":{"previous_version":"0x00000001","current_version":"0x00000002","epoch":"3"},"genesis_validators_root":"0x0404040404040404040404040404040404040404040404040404040404040404"}"#;
+
+    fn read(fields: &str) -> Result<SignRequest, SignRequestError> {
+        SignRequest::from_json(format!("{{{fields}}}").as_bytes())
+    }
+
+    #[test]
+    fn a_request_is_read_whole() {
+        let text = format!(
+            r#""randao_reveal":{{"epoch":7}},"type":"randao_reveal",{FORK_INFO},"signing_root":null"#
+        );
+        let request = read(&text).unwrap();
+        assert_eq!(request.duty_type, DutyType::RandaoReveal);
+        assert_eq!(request.signing_root, None);
+        assert_eq!(request.object, SignObject::RandaoReveal(Epoch::new(7)));
+        let fork_info = request.fork_info.unwrap();
+        assert_eq!(fork_info.fork.epoch, Epoch::new(3));
+        assert_eq!(fork_info.genesis_validators_root, Root::new([4; 32]));
+    }
+
+    #[test]
+    fn fork_info_is_not_looked_at_where_it_does_not_count() {
+        let key = "11".repeat(48);
+        let text = format!(
+            r#""type":"VALIDATOR_REGISTRATION","fork_info":"nonsense","validator_registration":{{"fee_recipient":"{}","gas_limit":"1","timestamp":2,"pubkey":"{key}"}}"#,
+            "22".repeat(20)
+        );
+        let request = read(&text).unwrap();
+        assert_eq!(request.fork_info, None);
+        let SignObject::ValidatorRegistration(registration) = request.object else {
+            panic!("{:?}", request.object)
+        };
+        assert_eq!((registration.gas_limit, registration.timestamp), (1, 2));
+    }
+
+    #[test]
+    fn an_error_names_the_field_and_knows_the_type_once_it_was_read() {
+        for (fields, duty_type, text) in [
+            (r#""type":"NONE""#.to_owned(), None, r#"type "NONE" is not supported"#),
+            (
+                r#""type":"RANDAO_REVEAL""#.to_owned(),
+                Some(DutyType::RandaoReveal),
+                "fork_info is missing: type RANDAO_REVEAL needs it",
+            ),
+            (
+                format!(
+                    r#""type":"ATTESTATION",{FORK_INFO},"attestation":{{"slot":"1","index":"x"}}"#
+                ),
+                Some(DutyType::Attestation),
+                "attestation.index: ",
+            ),
+            (
+                format!(r#""type":"BLOCK_V2",{FORK_INFO},"beacon_block":{{"version":"FULU"}}"#),
+                Some(DutyType::BlockV2),
+                "beacon_block.block_header is missing: type BLOCK_V2 needs it",
+            ),
+            (
+                format!(r#""type":"DEPOSIT",{FORK_INFO},"deposit":[]"#),
+                Some(DutyType::Deposit),
+                "deposit: expected a JSON object",
+            ),
+        ] {
+            let error = read(&fields).unwrap_err();
+            assert_eq!(error.duty_type(), duty_type, "{fields}");
+            assert!(error.to_string().starts_with(text), "{error}");
+        }
+    }
+}

@@ -3,7 +3,7 @@
 
 use api_spec::{SignObject, SignRequest};
 use eth_types::containers::ContainerError;
-use eth_types::duty::{Duty, DutyError, Message};
+use eth_types::duty::{Duty, Message};
 use eth_types::network::Network;
 
 use crate::error::Refusal;
@@ -50,12 +50,6 @@ fn message(object: SignObject, network: &Network) -> Result<Message, ContainerEr
 
 impl From<ContainerError> for Refusal {
     fn from(error: ContainerError) -> Self {
-        Self::Malformed(error.to_string())
-    }
-}
-
-impl From<DutyError> for Refusal {
-    fn from(error: DutyError) -> Self {
         Self::Malformed(error.to_string())
     }
 }

@@ -8,7 +8,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use eth_types::{PublicKey, Root};
+use eth_types::{DutyError, PublicKey, Root};
 
 use crate::accept::AnswerForm;
 use crate::backend::{NotReady, SignError};
@@ -28,6 +28,7 @@ const REASON_LIMIT: usize = 1024;
 /// | refusal | status | `reason` label |
 /// | --- | --- | --- |
 /// | [`Malformed`](Self::Malformed) | 400 | `malformed` |
+/// | [`OtherNetwork`](Self::OtherNetwork) | 400 | `other_network` |
 /// | [`SigningRootMismatch`](Self::SigningRootMismatch) | 400 | `signing_root_mismatch` |
 /// | [`HostMissing`](Self::HostMissing) | 400 | `host_missing` |
 /// | [`HostNotAuthorized`](Self::HostNotAuthorized) | 403 | `host_not_authorized` |
@@ -55,6 +56,10 @@ pub enum Refusal {
     /// The request cannot be read; the text names the field and what is wrong with it.
     #[error("{0}")]
     Malformed(String),
+    /// The request can be read, and is not one of this network: another chain, or another fork than
+    /// the network has at that time.
+    #[error(transparent)]
+    OtherNetwork(#[from] DutyError),
     /// The client means another message than the one it sent.
     #[error("signing root mismatch: the request says {sent}, its object has {computed}")]
     SigningRootMismatch {
@@ -124,6 +129,7 @@ impl Refusal {
     pub const fn status_and_reason(&self) -> (StatusCode, &'static str) {
         match self {
             Self::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed"),
+            Self::OtherNetwork(_) => (StatusCode::BAD_REQUEST, "other_network"),
             Self::SigningRootMismatch { .. } => (StatusCode::BAD_REQUEST, "signing_root_mismatch"),
             Self::HostMissing => (StatusCode::BAD_REQUEST, "host_missing"),
             Self::HostNotAuthorized { .. } => (StatusCode::FORBIDDEN, "host_not_authorized"),

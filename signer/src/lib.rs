@@ -12,6 +12,7 @@ pub mod config;
 pub mod duty;
 pub mod error;
 pub mod host;
+pub mod listener;
 pub mod metrics;
 pub mod router;
 mod routes;

@@ -56,10 +56,7 @@ pub async fn serve(listener: TcpListener, app: Router, shutdown: impl Future<Out
     }
     drop(listener);
 
-    let running = graceful.count();
-    if running > 0 {
-        tracing::info!(connections = running, "finishing running requests");
-    }
+    tracing::debug!(connections = graceful.count(), "closing connections");
     if tokio::time::timeout(SHUTDOWN_GRACE, graceful.shutdown()).await.is_err() {
         tracing::warn!(
             connections = connections.len(),

@@ -85,6 +85,26 @@ fn every_type_is_documented_with_its_object_and_whether_it_needs_fork_info() {
     assert_eq!(strings(documented), without);
 }
 
+#[tokio::test]
+async fn the_documented_example_is_signed() {
+    let document = document();
+    let example = &document["components"]["schemas"]["SignRequest"]["examples"][0];
+    let answered = server(Fake::signing()).sign(to_json(example).to_string()).await;
+    assert_eq!(answered.status, StatusCode::OK, "{}", answered.body);
+}
+
+/// A node of mappings and strings as JSON.
+fn to_json(node: &Yaml<'_>) -> serde_json::Value {
+    match node.as_mapping() {
+        None => node.as_str().unwrap().into(),
+        Some(mapping) => mapping
+            .iter()
+            .map(|(key, value)| (key.as_str().unwrap().to_owned(), to_json(value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+    }
+}
+
 #[test]
 fn every_reference_leads_somewhere() {
     fn check(document: &Yaml<'static>, node: &Yaml<'static>) {

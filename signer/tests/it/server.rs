@@ -10,7 +10,8 @@ use futures::FutureExt;
 use http_body_util::BodyExt;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use signer::server::serve;
+use signer::config::HttpArgs;
+use signer::server::{SHUTDOWN_GRACE, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
@@ -165,6 +166,31 @@ async fn shutdown_does_not_wait_for_connections_that_say_nothing() {
 }
 
 #[tokio::test]
+async fn shutdown_cuts_off_a_request_that_does_not_end() {
+    let entered = Arc::new(Notify::new());
+    let backend = Fake::answering({
+        let entered = entered.clone();
+        move |_, _| {
+            entered.notify_one();
+            Box::pin(futures::future::pending())
+        }
+    });
+    let mut running = Running::start(backend).await;
+    let mut stream = running.connect().await;
+    stream.write_all(raw_sign_request().as_bytes()).await.unwrap();
+    entered.notified().await;
+
+    // From here on nothing is left to happen but the passing of time.
+    tokio::time::pause();
+    let before = tokio::time::Instant::now();
+    running.stop();
+    running.stopped().await;
+    assert_eq!(before.elapsed().as_secs(), SHUTDOWN_GRACE.as_secs());
+    tokio::time::resume();
+    assert_eq!(read_to_end(&mut stream).await, "");
+}
+
+#[tokio::test]
 async fn a_client_that_goes_away_ends_its_request() {
     /// Tells when it is dropped.
     struct Dropped(Arc<Notify>);
@@ -205,6 +231,31 @@ async fn what_is_not_http_is_answered_with_400_and_harms_nobody() {
     let mut next = running.connect().await;
     next.write_all(b"GET /upcheck HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     read_until(&mut next, "OK").await;
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_named_with_the_option_that_changes_it() {
+    let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = other.local_addr().unwrap().port();
+    let http = HttpArgs {
+        http_listen_host: "127.0.0.1".to_owned(),
+        http_listen_port: port,
+        http_host_allowlist: Vec::new(),
+    };
+    assert_eq!(
+        http.listen().await.unwrap_err().to_string(),
+        format!(
+            "127.0.0.1:{port} is in use by another program: stop that, or choose another port with \
+             --http-listen-port"
+        )
+    );
+    let elsewhere = HttpArgs { http_listen_host: "192.0.2.1".to_owned(), ..http.clone() };
+    let error = elsewhere.listen().await.unwrap_err().to_string();
+    assert!(error.starts_with(&format!("cannot listen on 192.0.2.1:{port}")), "{error}");
+    let free = HttpArgs { http_listen_port: 0, http_listen_host: "[::1]".to_owned(), ..http };
+    if let Err(error) = free.listen().await {
+        println!("skipped: no IPv6 here ({error})");
+    }
 }
 
 #[tokio::test]

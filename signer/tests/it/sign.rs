@@ -1,6 +1,9 @@
 //! `POST /api/v1/eth2/sign/{identifier}`: forms of the path and of the answer, and what each outcome
 //! of the backend becomes.
 
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use eth_types::{Epoch, Root, Slot};
@@ -205,5 +208,52 @@ async fn paths_and_methods_that_do_not_exist_are_refused_with_a_reason() {
         let answered = server.send(ask(method, path)).await;
         assert_eq!(answered.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
         assert_eq!(answered.error(), format!("method {method} is not allowed on {path}"));
+    }
+}
+
+/// A log in memory.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_logged_once_with_duty_validator_and_reason() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_writer(move || writer.clone())
+        .finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+    let refusing = server(Fake::refusing(|| SignError::Slashing("double\nvote".to_owned())));
+    refusing.sign(randao(EPOCH).to_string()).await;
+    refusing.sign(r#"{"type":"RANDAO_REVEAL"}"#).await;
+    server(Fake::signing()).sign(randao(EPOCH).to_string()).await;
+    drop(guard);
+
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    for (line, status, reason, message) in [
+        (&lines[0], 412, "slashing", "slashing protection: double\u{fffd}vote"),
+        (&lines[1], 400, "malformed", "fork_info is missing: type RANDAO_REVEAL needs it"),
+    ] {
+        assert_eq!(line["level"], "WARN");
+        assert_eq!(line["status"], status);
+        assert_eq!(line["reason"], reason);
+        assert_eq!(line["duty"], "RANDAO_REVEAL");
+        assert_eq!(line["validator"], KEY);
+        assert_eq!(line["message"], message);
     }
 }

@@ -128,10 +128,10 @@ function removeEarlierRun(out) {
   }
 }
 
-/** Seconds to allow for the start of so many clients: on two idle cores it takes half of this. */
+/** Seconds to allow for the start of so many clients: on two idle cores it takes half of this, on busy ones far longer. */
 function startingTime(clients) {
   const busy = os.loadavg()[0] / os.availableParallelism();
-  return Math.ceil((10 + 5 * clients) * Math.min(3, Math.max(1, busy)));
+  return Math.ceil((10 + 3 * clients) * Math.min(4, Math.max(1, busy)));
 }
 
 async function startStubs({options, processes, network, out}) {
