@@ -1,0 +1,510 @@
+//! The task that owns the swarm: dials, opens streams, keeps relays, and hands streams to the peers' tasks.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use libp2p::multiaddr::Protocol;
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::swarm::{ConnectionId, DialError, ListenError, Stream, SwarmEvent};
+use libp2p::{Multiaddr, PeerId, Swarm, identify, ping, relay};
+use threshold_protocol::OperatorIndex;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::addresses::{AddressBook, is_loopback};
+use super::config::Roster;
+use super::frame::HelloError;
+use super::link::{LinkEnd, LinkReport, LinkStream, PeerTask};
+use super::peer::{Action, Connection, Peer, Verdict};
+use super::relays::{Relay, circuit};
+use super::resolve::{has_name, resolve};
+use super::streams::{StreamEvent, StreamOutcome};
+use super::transport::{Behaviour, BehaviourEvent};
+use super::{NetEvent, Shared};
+
+/// Streams that wait for a peer's task. It takes one, which ends the link it carries; a second one
+/// can come while that link's end waits for the node. More come only from a peer that floods.
+const STREAM_QUEUE: usize = 2;
+
+/// Reports and resolved names on their way to this task, which never waits for anyone.
+const REPORT_QUEUE: usize = 64;
+
+/// How long the peers' tasks may take to end; a little longer than they allow themselves.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(700);
+
+/// How long, and how often, the end of the sockets is looked for.
+const RELEASE_TIMEOUT: Duration = Duration::from_millis(500);
+const RELEASE_POLL: Duration = Duration::from_millis(5);
+
+/// A pause of the loop when nothing is due.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// The state of the task.
+pub(super) struct Driver {
+    swarm: Swarm<Behaviour>,
+    shared: Arc<Shared>,
+    peers: BTreeMap<OperatorIndex, Entry>,
+    by_peer_id: HashMap<PeerId, OperatorIndex>,
+    relays: Vec<Relay>,
+    reports: mpsc::Receiver<(OperatorIndex, LinkReport)>,
+    resolved: mpsc::Receiver<Resolved>,
+    resolver: mpsc::Sender<Resolved>,
+    tasks: JoinSet<()>,
+    events: mpsc::Sender<NetEvent>,
+    shutdown: CancellationToken,
+}
+
+struct Entry {
+    peer_id: PeerId,
+    state: Peer,
+    streams: mpsc::Sender<LinkStream>,
+    /// The dial that [`Action::Dial`] led to.
+    dial: Option<ConnectionId>,
+}
+
+/// Addresses whose names were looked up.
+enum Resolved {
+    Peer(OperatorIndex, Vec<Multiaddr>),
+    Relay(usize, Vec<Multiaddr>),
+}
+
+impl Driver {
+    /// Starts the peers' tasks; [`run`](Self::run) does the rest.
+    pub(super) fn new(
+        swarm: Swarm<Behaviour>,
+        roster: Roster,
+        lock_hash: [u8; 32],
+        shared: Arc<Shared>,
+        events: mpsc::Sender<NetEvent>,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let now = Instant::now();
+        let circuits: Vec<Multiaddr> =
+            roster.relays.iter().map(|(id, address)| circuit(*id, address)).collect();
+        let (report, reports) = mpsc::channel(REPORT_QUEUE);
+        let (resolver, resolved) = mpsc::channel(REPORT_QUEUE);
+        let mut tasks = JoinSet::new();
+        let mut peers = BTreeMap::new();
+        for (index, peer) in roster.peers {
+            let Some(peer_shared) = shared.peers.get(&index) else { continue };
+            let (streams, received) = mpsc::channel(STREAM_QUEUE);
+            let task = PeerTask {
+                shared: Arc::clone(peer_shared),
+                lock_hash,
+                streams: received,
+                reports: report.clone(),
+                events: events.clone(),
+                shutdown: shutdown.clone(),
+            };
+            tasks.spawn(task.run());
+            let book = AddressBook::new(peer.addresses, circuits.clone());
+            let state = Peer::new(roster.me < index, book, now);
+            peers.insert(index, Entry { peer_id: peer.peer_id, state, streams, dial: None });
+        }
+        let relays = roster
+            .relays
+            .into_iter()
+            .map(|(id, address)| Relay::new(id, address, now))
+            .collect();
+        Self {
+            swarm,
+            shared,
+            peers,
+            by_peer_id: roster.by_peer_id,
+            relays,
+            reports,
+            resolved,
+            resolver,
+            tasks,
+            events,
+            shutdown,
+        }
+    }
+
+    /// Runs until the node shuts down or drops its event receiver.
+    pub(super) async fn run(mut self) {
+        loop {
+            let wake = self.act();
+            tokio::select! {
+                event = self.swarm.select_next_some() => self.on_swarm_event(event),
+                Some((index, report)) = self.reports.recv() => self.on_report(index, report),
+                Some(resolved) = self.resolved.recv() => self.on_resolved(resolved),
+                () = tokio::time::sleep_until(wake.into()) => {}
+                () = self.shutdown.cancelled() => break,
+                () = self.events.closed() => break,
+            }
+        }
+        self.shutdown.cancel();
+        self.finish().await;
+    }
+
+    /// Lets the peers' tasks send what waits, with the swarm still running beneath them.
+    async fn finish(mut self) {
+        let deadline = tokio::time::sleep(SHUTDOWN_TIMEOUT);
+        tokio::pin!(deadline);
+        loop {
+            tokio::select! {
+                task = self.tasks.join_next() => if task.is_none() { break },
+                _ = self.swarm.select_next_some() => {}
+                Some(_) = self.reports.recv() => {}
+                () = &mut deadline => break,
+            }
+        }
+        drop(self.swarm);
+        released(&self.shared.listen).await;
+    }
+
+    /// Does all that is due and says when to look again.
+    fn act(&mut self) -> Instant {
+        let now = Instant::now();
+        let mut wake = now + IDLE;
+        for (index, entry) in &mut self.peers {
+            while let Some(action) = entry.state.next_action(now) {
+                match action {
+                    Action::Open(connection) => {
+                        self.swarm.behaviour_mut().streams.open(entry.peer_id, connection);
+                    }
+                    Action::Dial(addresses) if addresses.iter().any(has_name) => {
+                        let (index, resolver) = (*index, self.resolver.clone());
+                        tokio::spawn(async move {
+                            let addresses = resolve(addresses).await;
+                            let _ = resolver.send(Resolved::Peer(index, addresses)).await;
+                        });
+                    }
+                    Action::Dial(addresses) => dial(&mut self.swarm, entry, addresses, now),
+                }
+            }
+            wake = entry.state.deadline().map_or(wake, |deadline| wake.min(deadline));
+        }
+        for position in 0..self.relays.len() {
+            let Some(relay) = self.relays.get_mut(position) else { continue };
+            if let Some(address) = relay.next_request(now) {
+                if has_name(&address) {
+                    let resolver = self.resolver.clone();
+                    tokio::spawn(async move {
+                        let addresses = resolve(vec![address]).await;
+                        let _ = resolver.send(Resolved::Relay(position, addresses)).await;
+                    });
+                } else {
+                    self.reserve(position, &[address]);
+                }
+            }
+            let deadline = self.relays.get(position).and_then(Relay::deadline);
+            wake = deadline.map_or(wake, |deadline| wake.min(deadline));
+        }
+        wake
+    }
+
+    fn on_resolved(&mut self, resolved: Resolved) {
+        match resolved {
+            Resolved::Peer(index, addresses) => {
+                if let Some(entry) = self.peers.get_mut(&index) {
+                    dial(&mut self.swarm, entry, addresses, Instant::now());
+                }
+            }
+            Resolved::Relay(position, addresses) => self.reserve(position, &addresses),
+        }
+    }
+
+    fn reserve(&mut self, position: usize, addresses: &[Multiaddr]) {
+        let Some(relay) = self.relays.get_mut(position) else { return };
+        let listener = addresses.first().ok_or_else(|| "its name does not resolve".to_owned());
+        let listener = listener.and_then(|address| {
+            let address = circuit(relay.peer_id, address);
+            self.swarm.listen_on(address).map_err(|error| error.to_string())
+        });
+        match listener {
+            Ok(listener) => relay.asked(listener),
+            Err(error) => {
+                tracing::warn!(relay = %relay.peer_id, error, "relay cannot be asked");
+                relay.failed(Instant::now(), rand::random());
+            }
+        }
+    }
+
+    fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        let now = Instant::now();
+        match event {
+            SwarmEvent::Behaviour(event) => self.on_behaviour_event(event),
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                let Some(entry) = entry(&mut self.peers, &self.by_peer_id, &peer_id) else { return };
+                let connection = Connection {
+                    id: connection_id,
+                    relayed: endpoint.is_relayed(),
+                    inbound: endpoint.is_listener(),
+                };
+                let ours = entry.dial.take_if(|dial| *dial == connection_id).is_some();
+                tracing::debug!(peer = %peer_id, address = %endpoint.get_remote_address(), ours, "connection");
+                entry.state.connected(connection, ours, now);
+            }
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, .. } => {
+                let Some(entry) = entry(&mut self.peers, &self.by_peer_id, &peer_id) else { return };
+                tracing::debug!(peer = %peer_id, ?cause, "connection closed");
+                entry.state.closed(connection_id, now, rand::random());
+            }
+            SwarmEvent::OutgoingConnectionError { peer_id: Some(peer_id), connection_id, error } => {
+                self.on_dial_error(&peer_id, connection_id, &error, now);
+            }
+            SwarmEvent::IncomingConnectionError { error, send_back_addr, peer_id, .. } => {
+                self.on_incoming_error(&error, &send_back_addr, peer_id);
+            }
+            SwarmEvent::ListenerClosed { listener_id, reason, .. } => {
+                let relay = self.relays.iter_mut().find(|relay| relay.listens_on(listener_id));
+                match relay {
+                    Some(relay) => {
+                        tracing::warn!(relay = %relay.peer_id, ?reason, "reservation at relay lost");
+                        relay.failed(now, rand::random());
+                        self.count_reservations();
+                    }
+                    None => tracing::error!(?reason, "a listener closed"),
+                }
+            }
+            SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "listener"),
+            SwarmEvent::NewListenAddr { address, .. } => tracing::info!(%address, "listening"),
+            _ => {}
+        }
+    }
+
+    fn on_behaviour_event(&mut self, event: BehaviourEvent) {
+        match event {
+            BehaviourEvent::Streams(event) => self.on_stream_event(event),
+            BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
+                let Some(entry) = entry(&mut self.peers, &self.by_peer_id, &peer_id) else { return };
+                // The address that the peer sees us at tells whether we are on one host.
+                entry.state.book.learn(&info.listen_addrs, is_loopback(&info.observed_addr));
+            }
+            BehaviourEvent::Ping(ping::Event { peer, connection, result }) => match result {
+                Ok(round_trip) => {
+                    let index = self.by_peer_id.get(&peer);
+                    if let Some(peer) = index.and_then(|index| self.shared.peers.get(index)) {
+                        peer.stats.ping(round_trip);
+                    }
+                }
+                Err(ping::Failure::Unsupported) => {}
+                Err(error) => {
+                    tracing::debug!(%peer, %error, "no answer to pings");
+                    self.swarm.close_connection(connection);
+                }
+            },
+            BehaviourEvent::Relay(relay::client::Event::ReservationReqAccepted {
+                relay_peer_id,
+                renewal,
+                ..
+            }) => {
+                let relays = self.relays.iter_mut();
+                for relay in relays.filter(|relay| relay.peer_id == relay_peer_id) {
+                    relay.reserved();
+                }
+                if !renewal {
+                    tracing::info!(relay = %relay_peer_id, "reservation at relay");
+                }
+                self.count_reservations();
+            }
+            BehaviourEvent::HolePunching(event) => {
+                tracing::debug!(peer = %event.remote_peer_id, result = ?event.result, "hole punching");
+            }
+            _ => {}
+        }
+    }
+
+    fn on_stream_event(&mut self, StreamEvent { peer: peer_id, connection, outcome }: StreamEvent) {
+        let now = Instant::now();
+        let Some(entry) = entry(&mut self.peers, &self.by_peer_id, &peer_id) else { return };
+        let we_open = entry.state.we_open();
+        match outcome {
+            StreamOutcome::Opened(stream) => self.hand_over(peer_id, connection, stream),
+            StreamOutcome::Accepted(stream) if !we_open => {
+                self.hand_over(peer_id, connection, stream);
+            }
+            StreamOutcome::Accepted(_) | StreamOutcome::AcceptedAgain => {
+                tracing::warn!(peer = %peer_id, "the peer opened a stream that is not its to open");
+                self.breach(peer_id, connection, Duration::ZERO, now);
+            }
+            StreamOutcome::Unsupported => {
+                tracing::warn!(
+                    peer = %peer_id,
+                    protocol = %super::streams::PROTOCOL,
+                    "the peer does not speak this node's protocol; it runs another version"
+                );
+                entry.state.open_failed(connection, true, now, rand::random());
+                self.swarm.close_connection(connection);
+            }
+            StreamOutcome::Failed(error) => {
+                tracing::debug!(peer = %peer_id, error, "no stream");
+                entry.state.open_failed(connection, false, now, rand::random());
+                self.swarm.close_connection(connection);
+            }
+        }
+    }
+
+    fn hand_over(&mut self, peer_id: PeerId, connection: ConnectionId, stream: Stream) {
+        let Some(entry) = entry(&mut self.peers, &self.by_peer_id, &peer_id) else { return };
+        let carried = entry.state.stream(connection, Instant::now())
+            && entry.streams.try_send(LinkStream { connection, stream }).is_ok();
+        if !carried {
+            tracing::debug!(peer = %peer_id, "a stream came at a bad time");
+            self.swarm.close_connection(connection);
+            entry.state.link_ended(
+                connection,
+                Verdict::NeverUp,
+                Duration::ZERO,
+                Instant::now(),
+                rand::random(),
+            );
+        }
+    }
+
+    fn on_report(&mut self, index: OperatorIndex, report: LinkReport) {
+        let now = Instant::now();
+        let Some(entry) = self.peers.get_mut(&index) else { return };
+        let peer_id = entry.peer_id;
+        match report {
+            LinkReport::Up { connection } => {
+                let relayed = entry.state.link_up(connection, now);
+                if let Some(peer) = self.shared.peers.get(&index) {
+                    peer.stats.relayed.store(relayed, Relaxed);
+                }
+                tracing::info!(operator = %index, relayed, "peer connected");
+            }
+            LinkReport::Ended { connection, end, stood } => {
+                let verdict = match &end {
+                    LinkEnd::Ended(reason) => {
+                        tracing::info!(operator = %index, %reason, "peer disconnected");
+                        if reason.is_breach() { Verdict::Breach } else { Verdict::Broke }
+                    }
+                    LinkEnd::NoHello(error @ HelloError::OtherCluster { .. }) => {
+                        tracing::warn!(operator = %index, %error, "peer refused");
+                        if let Some(peer) = self.shared.peers.get(&index) {
+                            peer.stats.breaches.fetch_add(1, Relaxed);
+                        }
+                        Verdict::Mismatch
+                    }
+                    LinkEnd::NoHello(error @ HelloError::NoHello) => {
+                        tracing::warn!(operator = %index, %error, "peer refused");
+                        Verdict::Breach
+                    }
+                    LinkEnd::NoHello(HelloError::Io(error)) => {
+                        tracing::debug!(operator = %index, %error, "link did not come up");
+                        Verdict::NeverUp
+                    }
+                    LinkEnd::HelloTimeout | LinkEnd::Superseded => Verdict::NeverUp,
+                };
+                if verdict == Verdict::Breach {
+                    self.breach(peer_id, connection, stood, now);
+                } else {
+                    entry.state.link_ended(connection, verdict, stood, now, rand::random());
+                    self.swarm.close_connection(connection);
+                }
+            }
+        }
+    }
+
+    /// Closes all connections of a peer that broke the protocol and keeps it away for a while.
+    fn breach(&mut self, peer_id: PeerId, connection: ConnectionId, stood: Duration, now: Instant) {
+        let Some(index) = self.by_peer_id.get(&peer_id) else { return };
+        if let Some(peer) = self.shared.peers.get(index) {
+            peer.stats.breaches.fetch_add(1, Relaxed);
+        }
+        let Some(entry) = self.peers.get_mut(index) else { return };
+        entry.state.link_ended(connection, Verdict::Breach, stood, now, rand::random());
+        let until = entry.state.kept_away_until();
+        self.swarm.behaviour_mut().streams.keep_away(peer_id, until);
+        // Fails only when no connection is left.
+        let _ = self.swarm.disconnect_peer_id(peer_id);
+    }
+
+    fn on_dial_error(
+        &mut self,
+        peer_id: &PeerId,
+        connection: ConnectionId,
+        error: &DialError,
+        now: Instant,
+    ) {
+        let Some(entry) = entry(&mut self.peers, &self.by_peer_id, peer_id) else { return };
+        if entry.dial.take_if(|dial| *dial == connection).is_none() {
+            return;
+        }
+        if let DialError::WrongPeerId { obtained, address } = error {
+            tracing::warn!(peer = %peer_id, %obtained, %address, "another node answers at the peer's address");
+        } else {
+            tracing::debug!(peer = %peer_id, %error, "dial failed");
+        }
+        if let Some(peer) =
+            self.by_peer_id.get(peer_id).and_then(|index| self.shared.peers.get(index))
+        {
+            peer.stats.dials_failed.fetch_add(1, Relaxed);
+        }
+        entry.state.dial_failed(now, rand::random());
+    }
+
+    fn on_incoming_error(&self, error: &ListenError, from: &Multiaddr, peer: Option<PeerId>) {
+        let stranger = matches!(error, ListenError::Denied { cause }
+            if cause.downcast_ref::<libp2p::allow_block_list::NotAllowed>().is_some());
+        if !stranger {
+            tracing::debug!(%from, %error, "incoming connection failed");
+            return;
+        }
+        let count = self.shared.stats.strangers_refused.fetch_add(1, Relaxed) + 1;
+        // Whoever floods the port fills no log: the 1st, 2nd, 4th, 8th .. refusal is written.
+        if count.is_power_of_two() {
+            let identity = peer.map(|peer| peer.to_string()).unwrap_or_default();
+            tracing::warn!(%from, identity, count, "refused a peer that is not in the cluster lock");
+        }
+    }
+
+    fn count_reservations(&self) {
+        let reserved = self.relays.iter().filter(|relay| relay.is_reserved()).count();
+        self.shared.stats.relays_reserved.store(reserved as u64, Relaxed);
+    }
+}
+
+/// Waits until the ports can be bound again: QUIC's socket belongs to a task of its own, which ends
+/// some time after the swarm.
+async fn released(listen: &[SocketAddr]) {
+    let free = || listen.iter().all(|address| UdpSocket::bind(address).is_ok());
+    let patient = async {
+        while !free() {
+            tokio::time::sleep(RELEASE_POLL).await;
+        }
+    };
+    if tokio::time::timeout(RELEASE_TIMEOUT, patient).await.is_err() {
+        tracing::debug!(?listen, "the ports are not free yet");
+    }
+}
+
+fn entry<'a>(
+    peers: &'a mut BTreeMap<OperatorIndex, Entry>,
+    by_peer_id: &HashMap<PeerId, OperatorIndex>,
+    peer_id: &PeerId,
+) -> Option<&'a mut Entry> {
+    peers.get_mut(by_peer_id.get(peer_id)?)
+}
+
+fn dial(swarm: &mut Swarm<Behaviour>, entry: &mut Entry, addresses: Vec<Multiaddr>, now: Instant) {
+    if addresses.is_empty() {
+        entry.state.dial_failed(now, rand::random());
+        return;
+    }
+    let peer = Protocol::P2p(entry.peer_id);
+    let addresses = addresses.into_iter().map(|address| address.with(peer.clone())).collect();
+    // Not from the listening port: two nodes that dial each other from and to the same ports make
+    // one TCP connection in which both believe to be the dialler, and the handshake fails.
+    let options = DialOpts::peer_id(entry.peer_id)
+        .condition(PeerCondition::Always)
+        .addresses(addresses)
+        .allocate_new_port()
+        .build();
+    let connection = options.connection_id();
+    match swarm.dial(options) {
+        Ok(()) => entry.dial = Some(connection),
+        Err(error) => {
+            tracing::debug!(peer = %entry.peer_id, %error, "dial failed");
+            entry.state.dial_failed(now, rand::random());
+        }
+    }
+}
