@@ -74,7 +74,7 @@ impl NetworkArgs {
         let network = if NETWORK_NAMES.contains(&name.as_str()) {
             self.built_in(name)?
         } else {
-            self.from_file(Path::new(name))?
+            self.read_file(Path::new(name))?
         };
         Ok(Some(network))
     }
@@ -103,7 +103,7 @@ impl NetworkArgs {
         Ok(network)
     }
 
-    fn from_file(&self, path: &Path) -> Result<Network, NetworkArgsError> {
+    fn read_file(&self, path: &Path) -> Result<Network, NetworkArgsError> {
         let text = read_bounded(path)
             .map_err(|source| NetworkArgsError::Read { path: path.to_owned(), source })?;
         let missing = |option| NetworkArgsError::MissingOption { path: path.to_owned(), option };

@@ -1,11 +1,21 @@
 //! The HTTP interface from outside: through the router as a value, and over real sockets.
 
+// `cfg(test)` is always on here; it tells clippy that the helpers are test code too.
+#[cfg(test)]
 mod config;
+#[cfg(test)]
 mod hostile;
+#[cfg(test)]
 mod openapi;
+#[cfg(test)]
 mod refused;
+#[cfg(test)]
 mod server;
+#[cfg(test)]
 mod sign;
+#[cfg(test)]
 mod status;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
 mod vectors;
