@@ -1,6 +1,7 @@
 //! Integration tests of the crate, one binary.
 
 mod cluster_file_hashes;
+mod cluster_file_lock;
 mod data_dir;
 mod dealer;
 mod enr;

@@ -1,0 +1,100 @@
+//! Small file operations with the care that secrets and finished clusters need: created with their
+//! mode, never overwritten, on disk before anybody relies on them, read within a bound.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+/// Why a file could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The operating system's error.
+    #[error("cannot read it")]
+    Io(#[source] io::Error),
+    /// Longer than any such file is.
+    #[error("it has more than the {limit} bytes that are read")]
+    TooLarge {
+        /// The bound.
+        limit: u64,
+    },
+}
+
+/// Reads a whole file of at most `limit` bytes. The buffer is erased when dropped and is made at its
+/// full length at once, so that no copy of a secret stays behind.
+pub(crate) fn read_bounded(path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>, ReadError> {
+    let file = File::open(path).map_err(ReadError::Io)?;
+    let metadata = file.metadata().map_err(ReadError::Io)?;
+    if metadata.is_dir() {
+        return Err(ReadError::Io(io::ErrorKind::IsADirectory.into()));
+    }
+    if metadata.len() > limit {
+        return Err(ReadError::TooLarge { limit });
+    }
+    // One byte more than the length, so that the end is found without growing.
+    let capacity = usize::try_from(metadata.len().min(limit)).unwrap_or(0).saturating_add(1);
+    let mut content = Zeroizing::new(Vec::with_capacity(capacity));
+    file.take(limit.saturating_add(1)).read_to_end(&mut content).map_err(ReadError::Io)?;
+    if content.len() as u64 > limit {
+        return Err(ReadError::TooLarge { limit });
+    }
+    Ok(content)
+}
+
+/// Writes a new file and waits until it is on disk. The mode is there from the first byte, whatever the
+/// umask; a file of that name is left as it is and is an error.
+pub(crate) fn write_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode & 0o600).open(path)?;
+    file.write_all(content)?;
+    // Opened with no more than the owner's rights, then given what the caller asked for.
+    file.set_permissions(Permissions::from_mode(mode))?;
+    file.sync_all()
+}
+
+/// Makes a new directory; one of that name is an error.
+pub(crate) fn create_dir_new(path: &Path, mode: u32) -> io::Result<()> {
+    DirBuilder::new().mode(mode).create(path)
+}
+
+/// Waits until the directory's entries are on disk.
+pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// The permission bits of a file.
+pub(crate) fn mode(path: &Path) -> io::Result<u32> {
+    Ok(fs::metadata(path)?.permissions().mode() & 0o777)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_file_has_its_mode_and_is_never_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        write_new(&path, b"one", 0o400).unwrap();
+        assert_eq!(mode(&path).unwrap(), 0o400);
+        let error = write_new(&path, b"two", 0o600).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(*read_bounded(&path, 3).unwrap(), b"one");
+    }
+
+    #[test]
+    fn a_file_above_the_bound_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("long");
+        write_new(&path, &[0; 11], 0o600).unwrap();
+        let error = read_bounded(&path, 10).unwrap_err();
+        assert_eq!(error.to_string(), "it has more than the 10 bytes that are read");
+        // A file whose length the file system does not tell is bounded too.
+        assert!(matches!(
+            read_bounded(Path::new("/dev/zero"), 10),
+            Err(ReadError::TooLarge { limit: 10 })
+        ));
+        assert!(matches!(read_bounded(dir.path(), 10), Err(ReadError::Io(_))));
+    }
+}
