@@ -1,6 +1,8 @@
 // Where the chain clients are installed and how they differ on the command line.
+import {execFile} from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
+import {promisify} from "node:util";
 
 export const HARNESS = path.resolve(import.meta.dirname, "..");
 const INSTALLED = path.join(HARNESS, "clients/lodestar-npm/node_modules");
@@ -22,6 +24,16 @@ export function lodestarOf(options) {
     if (!fs.existsSync(file)) throw Error(`${file} is missing: run ${path.join(HARNESS, "install.sh")}`);
   }
   return lodestar;
+}
+
+/**
+ * Seconds to allow for the start of so many clients, from what it takes this machine just now to run one to its version
+ * number: 2 s on two idle cores, seven times as long on busy ones.
+ */
+export async function startingTime(lodestar, clients) {
+  const started = Date.now();
+  await promisify(execFile)(lodestar.node, [lodestar.script, "--version"]);
+  return 8 + 1.5 * clients * ((Date.now() - started) / 1000);
 }
 
 /** Vero, a Python validator client: {script, python}. */

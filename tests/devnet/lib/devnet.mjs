@@ -1,10 +1,9 @@
 // One run of the devnet, from keys to summary.
 import fs from "node:fs";
-import os from "node:os";
 import path from "node:path";
 import {startBeaconNodes} from "./beacon.mjs";
 import {attestationFigures, proposalFigures, syncFigures} from "./chain_figures.mjs";
-import {lodestarOf} from "./clients.mjs";
+import {lodestarOf, startingTime} from "./clients.mjs";
 import {loadEthereum} from "./ethereum.mjs";
 import {prepare} from "./prepare.mjs";
 import {Processes} from "./processes.mjs";
@@ -57,8 +56,8 @@ async function run({options, hooks, startedMs, say, out, processes}) {
   // Validator clients are known by number before their signers are: the start of a client takes time, so genesis waits.
   const vcCount = options.vcs ?? Math.max(1, options["signer-url"]?.length ?? options.stub ?? hooks.vcs ?? 1);
   const bnCount = options["beacon-nodes"] === "own" ? vcCount : 1;
-  const lead = options["genesis-delay"] ?? startingTime(vcCount + bnCount + (options.control ? 1 : 0));
-  const genesisTime = options["genesis-time"] ?? Math.ceil(startedMs / 1000) + lead;
+  const clientCount = vcCount + bnCount + (options.control ? 1 : 0);
+  const genesisTime = options["genesis-time"] ?? Math.ceil(Date.now() / 1000 + (options["genesis-delay"] ?? (await startingTime(lodestar, clientCount))));
   const genesisMs = genesisTime * 1000;
 
   const {network, config, external, validators, genesisFile} = prepare({options, eth, out, genesisTime, fork: options.fork ?? lodestar.newestFork});
@@ -77,7 +76,7 @@ async function run({options, hooks, startedMs, say, out, processes}) {
   say(`${beacon.urls.length} beacon node(s) up, ${beacon.version}, ${((Date.now() - startedMs) / 1000).toFixed(1)} s after start`);
   const vcs = await startValidatorClients({options, processes, lodestar, out, network, signerUrls, beaconUrls: beacon.urls});
   const spare = (genesisMs - Date.now()) / 1000;
-  if (spare < 0) throw Error(`genesis was ${(-spare).toFixed(1)} s ago when the clients had been started: give a greater --genesis-delay (now ${lead})`);
+  if (spare < 0) throw Error(`genesis was ${(-spare).toFixed(1)} s ago when the clients had been started: give a greater --genesis-delay`);
   say(`${signerUrls.length} validator client(s) started; genesis in ${spare.toFixed(1)} s, ${slots} slots of ${secondsPerSlot} s`);
 
   const exit = voluntaryExit({options, external, keymanagerUrl: vcs.keymanagerUrl, beaconUrl: beacon.urls[0], say});
@@ -126,12 +125,6 @@ function removeEarlierRun(out) {
   for (const name of fs.readdirSync(out)) {
     if (/^((bn|vc)(\d+|-control)|captures|[\w-]+\.log|[\w-]+\.jsonl|pids\.json|summary\.json)$/.test(name)) fs.rmSync(path.join(out, name), {recursive: true});
   }
-}
-
-/** Seconds to allow for the start of so many clients: on two idle cores it takes half of this, on busy ones far longer. */
-function startingTime(clients) {
-  const busy = os.loadavg()[0] / os.availableParallelism();
-  return Math.ceil((10 + 3 * clients) * Math.min(4, Math.max(1, busy)));
 }
 
 async function startStubs({options, processes, network, out}) {
