@@ -83,6 +83,7 @@ async function main() {
     console.log(USAGE);
     return 0;
   }
+  if (!own.stub && !fs.existsSync(own.synod)) throw Error(`no binary ${own.synod}: run cargo build --release --bin synod, or give --synod PATH`);
   const stop = plannedStop(own);
   const threshold = Number(own.threshold);
   const out = path.resolve(own.out);
