@@ -107,21 +107,15 @@ pub enum NetEvent {
 pub async fn start(config: NetConfig) -> Result<(NetHandle, mpsc::Receiver<NetEvent>), NetError> {
     let (keypair, roster) = config::check(&config)?;
     let mut swarm = transport::build(keypair, &roster)?;
-    let listen = transport::listen(&mut swarm, &config)?;
+    let listen = transport::listen(&mut swarm, &config).await?;
 
     let peers = roster.peers.keys().map(|index| (*index, Arc::new(PeerShared::new(*index))));
     let shared = Arc::new(Shared { stats: NetStats::default(), peers: peers.collect(), listen });
     let (events, received) = mpsc::channel(EVENT_QUEUE);
     let shutdown = CancellationToken::new();
     let ended = CancellationToken::new();
-    let driver = Driver::new(
-        swarm,
-        roster,
-        config.lock_hash,
-        Arc::clone(&shared),
-        events,
-        shutdown.clone(),
-    );
+    let driver =
+        Driver::new(swarm, roster, config.lock_hash, Arc::clone(&shared), events, shutdown.clone());
     let ends = ended.clone().drop_guard();
     tokio::spawn(async move {
         driver.run().await;
@@ -180,7 +174,9 @@ impl NetHandle {
         NetSnapshot {
             strangers_refused: self.shared.stats.strangers_refused.load(Relaxed),
             relays_reserved: self.shared.stats.relays_reserved.load(Relaxed),
-            peers: peers.map(|peer| peer.stats.snapshot(peer.operator, peer.outbox.waiting())).collect(),
+            peers: peers
+                .map(|peer| peer.stats.snapshot(peer.operator, peer.outbox.waiting()))
+                .collect(),
         }
     }
 

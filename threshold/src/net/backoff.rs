@@ -40,14 +40,10 @@ impl Backoff {
         self.next
     }
 
-    /// Attempts that failed in a row.
-    pub(super) const fn failures(&self) -> u32 {
-        self.failures
-    }
-
     /// An attempt failed. `random` is uniform in [0, 1).
     pub(super) fn failed(&mut self, now: Instant, random: f64) {
-        let doubled = BASE_WAIT.saturating_mul(1_u32.checked_shl(self.failures).unwrap_or(u32::MAX));
+        let doubled =
+            BASE_WAIT.saturating_mul(1_u32.checked_shl(self.failures).unwrap_or(u32::MAX));
         self.failures = self.failures.saturating_add(1);
         // Three quarters to five quarters of the wait: two sides never stay in step.
         self.next = now + doubled.min(MAX_WAIT).mul_f64(0.75 + random / 2.0);
@@ -82,7 +78,8 @@ impl Penalty {
         if link_stood >= FORGIVEN_AFTER {
             self.breaches = 0;
         }
-        let wait = BASE_PENALTY.saturating_mul(1_u32.checked_shl(self.breaches).unwrap_or(u32::MAX));
+        let wait =
+            BASE_PENALTY.saturating_mul(1_u32.checked_shl(self.breaches).unwrap_or(u32::MAX));
         self.breaches = self.breaches.saturating_add(1);
         wait.min(MAX_PENALTY)
     }
@@ -108,7 +105,8 @@ mod tests {
 
         backoff.reset(now, 0.99);
         assert!(backoff.due() - now < FIRST_WAIT);
-        assert_eq!(backoff.failures(), 0);
+        backoff.failed(now, 0.5);
+        assert_eq!(backoff.due() - now, BASE_WAIT);
     }
 
     #[test]
@@ -124,8 +122,7 @@ mod tests {
     #[test]
     fn penalties_double_up_to_the_limit_and_a_long_link_forgives() {
         let mut penalty = Penalty::new();
-        let seconds: Vec<u64> =
-            (0..7).map(|_| penalty.breach(Duration::ZERO).as_secs()).collect();
+        let seconds: Vec<u64> = (0..7).map(|_| penalty.breach(Duration::ZERO).as_secs()).collect();
         assert_eq!(seconds, [1, 2, 4, 8, 16, 30, 30]);
         assert_eq!(penalty.breach(FORGIVEN_AFTER).as_secs(), 1);
         for _ in 0..100 {

@@ -128,8 +128,8 @@ pub(super) fn check(config: &NetConfig) -> Result<(Keypair, Roster), NetError> {
 fn keypair(config: &NetConfig) -> Result<Keypair, NetError> {
     // `try_from_bytes` wipes the copy it is given.
     let mut secret = Zeroizing::new(*config.identity);
-    let secret = secp256k1::SecretKey::try_from_bytes(secret.as_mut_slice())
-        .map_err(NetError::Identity)?;
+    let secret =
+        secp256k1::SecretKey::try_from_bytes(secret.as_mut_slice()).map_err(NetError::Identity)?;
     let keypair = secp256k1::Keypair::from(secret);
     let own = config.peers.iter().find(|peer| peer.index == config.me);
     let Some(own) = own else {

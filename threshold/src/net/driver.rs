@@ -1,7 +1,6 @@
 //! The task that owns the swarm: dials, opens streams, keeps relays, and hands streams to the peers' tasks.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -37,10 +36,6 @@ const REPORT_QUEUE: usize = 64;
 /// How long the peers' tasks may take to end; a little longer than they allow themselves.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(700);
 
-/// How long, and how often, the end of the sockets is looked for.
-const RELEASE_TIMEOUT: Duration = Duration::from_millis(500);
-const RELEASE_POLL: Duration = Duration::from_millis(5);
-
 /// A pause of the loop when nothing is due.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -63,13 +58,14 @@ struct Entry {
     peer_id: PeerId,
     state: Peer,
     streams: mpsc::Sender<LinkStream>,
-    /// The dial that [`Action::Dial`] led to.
-    dial: Option<ConnectionId>,
+    /// The dials that [`Action::Dial`] led to, one for each address at most.
+    dials: HashMap<ConnectionId, Multiaddr>,
 }
 
 /// Addresses whose names were looked up.
 enum Resolved {
-    Peer(OperatorIndex, Vec<Multiaddr>),
+    /// The address as it was, and what to dial for it.
+    Peer(OperatorIndex, Multiaddr, Vec<Multiaddr>),
     Relay(usize, Vec<Multiaddr>),
 }
 
@@ -102,15 +98,14 @@ impl Driver {
                 shutdown: shutdown.clone(),
             };
             tasks.spawn(task.run());
-            let book = AddressBook::new(peer.addresses, circuits.clone());
-            let state = Peer::new(roster.me < index, book, now);
-            peers.insert(index, Entry { peer_id: peer.peer_id, state, streams, dial: None });
+            let we_are_lower = roster.me < index;
+            let book = AddressBook::new(peer.addresses, circuits.clone(), we_are_lower, now);
+            let state = Peer::new(we_are_lower, book, now);
+            let dials = HashMap::new();
+            peers.insert(index, Entry { peer_id: peer.peer_id, state, streams, dials });
         }
-        let relays = roster
-            .relays
-            .into_iter()
-            .map(|(id, address)| Relay::new(id, address, now))
-            .collect();
+        let relays =
+            roster.relays.into_iter().map(|(id, address)| Relay::new(id, address, now)).collect();
         Self {
             swarm,
             shared,
@@ -155,8 +150,6 @@ impl Driver {
                 () = &mut deadline => break,
             }
         }
-        drop(self.swarm);
-        released(&self.shared.listen).await;
     }
 
     /// Does all that is due and says when to look again.
@@ -169,14 +162,17 @@ impl Driver {
                     Action::Open(connection) => {
                         self.swarm.behaviour_mut().streams.open(entry.peer_id, connection);
                     }
-                    Action::Dial(addresses) if addresses.iter().any(has_name) => {
+                    Action::Dial(address) if has_name(&address) => {
                         let (index, resolver) = (*index, self.resolver.clone());
                         tokio::spawn(async move {
-                            let addresses = resolve(addresses).await;
-                            let _ = resolver.send(Resolved::Peer(index, addresses)).await;
+                            let addresses = resolve(address.clone()).await;
+                            let _ = resolver.send(Resolved::Peer(index, address, addresses)).await;
                         });
                     }
-                    Action::Dial(addresses) => dial(&mut self.swarm, entry, addresses, now),
+                    Action::Dial(address) => {
+                        let addresses = vec![address.clone()];
+                        dial(&mut self.swarm, entry, address, addresses, now);
+                    }
                 }
             }
             wake = entry.state.deadline().map_or(wake, |deadline| wake.min(deadline));
@@ -187,7 +183,7 @@ impl Driver {
                 if has_name(&address) {
                     let resolver = self.resolver.clone();
                     tokio::spawn(async move {
-                        let addresses = resolve(vec![address]).await;
+                        let addresses = resolve(address).await;
                         let _ = resolver.send(Resolved::Relay(position, addresses)).await;
                     });
                 } else {
@@ -202,9 +198,9 @@ impl Driver {
 
     fn on_resolved(&mut self, resolved: Resolved) {
         match resolved {
-            Resolved::Peer(index, addresses) => {
+            Resolved::Peer(index, address, addresses) => {
                 if let Some(entry) = self.peers.get_mut(&index) {
-                    dial(&mut self.swarm, entry, addresses, Instant::now());
+                    dial(&mut self.swarm, entry, address, addresses, Instant::now());
                 }
             }
             Resolved::Relay(position, addresses) => self.reserve(position, &addresses),
@@ -232,22 +228,31 @@ impl Driver {
         match event {
             SwarmEvent::Behaviour(event) => self.on_behaviour_event(event),
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
-                let Some(entry) = entry(&mut self.peers, &self.by_peer_id, &peer_id) else { return };
+                let Some(entry) = entry(&mut self.peers, &self.by_peer_id, &peer_id) else {
+                    return;
+                };
                 let connection = Connection {
                     id: connection_id,
                     relayed: endpoint.is_relayed(),
                     inbound: endpoint.is_listener(),
                 };
-                let ours = entry.dial.take_if(|dial| *dial == connection_id).is_some();
-                tracing::debug!(peer = %peer_id, address = %endpoint.get_remote_address(), ours, "connection");
-                entry.state.connected(connection, ours, now);
+                let dialled = entry.dials.remove(&connection_id);
+                let address = endpoint.get_remote_address();
+                tracing::debug!(peer = %peer_id, %address, inbound = connection.inbound, "connection");
+                entry.state.connected(connection, dialled.as_ref(), now);
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, .. } => {
-                let Some(entry) = entry(&mut self.peers, &self.by_peer_id, &peer_id) else { return };
+                let Some(entry) = entry(&mut self.peers, &self.by_peer_id, &peer_id) else {
+                    return;
+                };
                 tracing::debug!(peer = %peer_id, ?cause, "connection closed");
                 entry.state.closed(connection_id, now, rand::random());
             }
-            SwarmEvent::OutgoingConnectionError { peer_id: Some(peer_id), connection_id, error } => {
+            SwarmEvent::OutgoingConnectionError {
+                peer_id: Some(peer_id),
+                connection_id,
+                error,
+            } => {
                 self.on_dial_error(&peer_id, connection_id, &error, now);
             }
             SwarmEvent::IncomingConnectionError { error, send_back_addr, peer_id, .. } => {
@@ -274,9 +279,12 @@ impl Driver {
         match event {
             BehaviourEvent::Streams(event) => self.on_stream_event(event),
             BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
-                let Some(entry) = entry(&mut self.peers, &self.by_peer_id, &peer_id) else { return };
+                let Some(entry) = entry(&mut self.peers, &self.by_peer_id, &peer_id) else {
+                    return;
+                };
                 // The address that the peer sees us at tells whether we are on one host.
-                entry.state.book.learn(&info.listen_addrs, is_loopback(&info.observed_addr));
+                let over_loopback = is_loopback(&info.observed_addr);
+                entry.state.book.learn(&info.listen_addrs, over_loopback, Instant::now());
             }
             BehaviourEvent::Ping(ping::Event { peer, connection, result }) => match result {
                 Ok(round_trip) => {
@@ -323,7 +331,7 @@ impl Driver {
             }
             StreamOutcome::Accepted(_) | StreamOutcome::AcceptedAgain => {
                 tracing::warn!(peer = %peer_id, "the peer opened a stream that is not its to open");
-                self.breach(peer_id, connection, Duration::ZERO, now);
+                self.end_link(peer_id, connection, Verdict::Breach, Duration::ZERO, now);
             }
             StreamOutcome::Unsupported => {
                 tracing::warn!(
@@ -348,14 +356,7 @@ impl Driver {
             && entry.streams.try_send(LinkStream { connection, stream }).is_ok();
         if !carried {
             tracing::debug!(peer = %peer_id, "a stream came at a bad time");
-            self.swarm.close_connection(connection);
-            entry.state.link_ended(
-                connection,
-                Verdict::NeverUp,
-                Duration::ZERO,
-                Instant::now(),
-                rand::random(),
-            );
+            self.end_link(peer_id, connection, Verdict::NeverUp, Duration::ZERO, Instant::now());
         }
     }
 
@@ -379,9 +380,6 @@ impl Driver {
                     }
                     LinkEnd::NoHello(error @ HelloError::OtherCluster { .. }) => {
                         tracing::warn!(operator = %index, %error, "peer refused");
-                        if let Some(peer) = self.shared.peers.get(&index) {
-                            peer.stats.breaches.fetch_add(1, Relaxed);
-                        }
                         Verdict::Mismatch
                     }
                     LinkEnd::NoHello(error @ HelloError::NoHello) => {
@@ -394,28 +392,38 @@ impl Driver {
                     }
                     LinkEnd::HelloTimeout | LinkEnd::Superseded => Verdict::NeverUp,
                 };
-                if verdict == Verdict::Breach {
-                    self.breach(peer_id, connection, stood, now);
-                } else {
-                    entry.state.link_ended(connection, verdict, stood, now, rand::random());
-                    self.swarm.close_connection(connection);
-                }
+                self.end_link(peer_id, connection, verdict, stood, now);
             }
         }
     }
 
-    /// Closes all connections of a peer that broke the protocol and keeps it away for a while.
-    fn breach(&mut self, peer_id: PeerId, connection: ConnectionId, stood: Duration, now: Instant) {
+    /// Closes the connection of a link that is over; after a breach all connections of the peer,
+    /// which is then kept away for a while.
+    fn end_link(
+        &mut self,
+        peer_id: PeerId,
+        connection: ConnectionId,
+        verdict: Verdict,
+        stood: Duration,
+        now: Instant,
+    ) {
         let Some(index) = self.by_peer_id.get(&peer_id) else { return };
-        if let Some(peer) = self.shared.peers.get(index) {
+        let Some(entry) = self.peers.get_mut(index) else { return };
+        let verdict = entry.state.link_ended(connection, verdict, stood, now, rand::random());
+        if matches!(verdict, Verdict::Breach | Verdict::Mismatch)
+            && let Some(peer) = self.shared.peers.get(index)
+        {
             peer.stats.breaches.fetch_add(1, Relaxed);
         }
-        let Some(entry) = self.peers.get_mut(index) else { return };
-        entry.state.link_ended(connection, Verdict::Breach, stood, now, rand::random());
-        let until = entry.state.kept_away_until();
-        self.swarm.behaviour_mut().streams.keep_away(peer_id, until);
-        // Fails only when no connection is left.
-        let _ = self.swarm.disconnect_peer_id(peer_id);
+        if verdict == Verdict::Breach {
+            let until = entry.state.kept_away_until();
+            tracing::warn!(operator = %index, wait = ?(until - now), "peer is kept away");
+            self.swarm.behaviour_mut().streams.keep_away(peer_id, until);
+            // Fails only when no connection is left.
+            let _ = self.swarm.disconnect_peer_id(peer_id);
+        } else {
+            self.swarm.close_connection(connection);
+        }
     }
 
     fn on_dial_error(
@@ -426,9 +434,7 @@ impl Driver {
         now: Instant,
     ) {
         let Some(entry) = entry(&mut self.peers, &self.by_peer_id, peer_id) else { return };
-        if entry.dial.take_if(|dial| *dial == connection).is_none() {
-            return;
-        }
+        let Some(dialled) = entry.dials.remove(&connection) else { return };
         if let DialError::WrongPeerId { obtained, address } = error {
             tracing::warn!(peer = %peer_id, %obtained, %address, "another node answers at the peer's address");
         } else {
@@ -439,7 +445,7 @@ impl Driver {
         {
             peer.stats.dials_failed.fetch_add(1, Relaxed);
         }
-        entry.state.dial_failed(now, rand::random());
+        entry.state.dial_failed(&dialled, now, rand::random());
     }
 
     fn on_incoming_error(&self, error: &ListenError, from: &Multiaddr, peer: Option<PeerId>) {
@@ -463,20 +469,6 @@ impl Driver {
     }
 }
 
-/// Waits until the ports can be bound again: QUIC's socket belongs to a task of its own, which ends
-/// some time after the swarm.
-async fn released(listen: &[SocketAddr]) {
-    let free = || listen.iter().all(|address| UdpSocket::bind(address).is_ok());
-    let patient = async {
-        while !free() {
-            tokio::time::sleep(RELEASE_POLL).await;
-        }
-    };
-    if tokio::time::timeout(RELEASE_TIMEOUT, patient).await.is_err() {
-        tracing::debug!(?listen, "the ports are not free yet");
-    }
-}
-
 fn entry<'a>(
     peers: &'a mut BTreeMap<OperatorIndex, Entry>,
     by_peer_id: &HashMap<PeerId, OperatorIndex>,
@@ -485,26 +477,35 @@ fn entry<'a>(
     peers.get_mut(by_peer_id.get(peer_id)?)
 }
 
-fn dial(swarm: &mut Swarm<Behaviour>, entry: &mut Entry, addresses: Vec<Multiaddr>, now: Instant) {
-    if addresses.is_empty() {
-        entry.state.dial_failed(now, rand::random());
+/// Dials what an address stands for (it may be a name).
+fn dial(
+    swarm: &mut Swarm<Behaviour>,
+    entry: &mut Entry,
+    address: Multiaddr,
+    resolved: Vec<Multiaddr>,
+    now: Instant,
+) {
+    if resolved.is_empty() {
+        entry.state.dial_failed(&address, now, rand::random());
         return;
     }
     let peer = Protocol::P2p(entry.peer_id);
-    let addresses = addresses.into_iter().map(|address| address.with(peer.clone())).collect();
+    let resolved = resolved.into_iter().map(|address| address.with(peer.clone())).collect();
     // Not from the listening port: two nodes that dial each other from and to the same ports make
     // one TCP connection in which both believe to be the dialler, and the handshake fails.
     let options = DialOpts::peer_id(entry.peer_id)
         .condition(PeerCondition::Always)
-        .addresses(addresses)
+        .addresses(resolved)
         .allocate_new_port()
         .build();
     let connection = options.connection_id();
     match swarm.dial(options) {
-        Ok(()) => entry.dial = Some(connection),
+        Ok(()) => {
+            entry.dials.insert(connection, address);
+        }
         Err(error) => {
             tracing::debug!(peer = %entry.peer_id, %error, "dial failed");
-            entry.state.dial_failed(now, rand::random());
+            entry.state.dial_failed(&address, now, rand::random());
         }
     }
 }

@@ -61,7 +61,9 @@ pub enum NetError {
         problem: &'static str,
     },
     /// A listen address cannot be bound.
-    #[error("cannot listen on {address} ({transport}); another program may use it, see --p2p-tcp-address")]
+    #[error(
+        "cannot listen on {address} ({transport}); another program may use it, see --p2p-tcp-address"
+    )]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -110,7 +112,9 @@ impl DisconnectReason {
     pub(super) const fn is_breach(&self) -> bool {
         match self {
             Self::FrameTooLong { .. } => true,
-            Self::Closed | Self::Broken(_) | Self::Silent | Self::Replaced | Self::Shutdown => false,
+            Self::Closed | Self::Broken(_) | Self::Silent | Self::Replaced | Self::Shutdown => {
+                false
+            }
         }
     }
 }

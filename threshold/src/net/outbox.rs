@@ -80,8 +80,7 @@ impl Outbox {
         let pushed = state.queue.push(tag, bytes);
         drop(state);
         self.ready.notify_one();
-        let outcome =
-            if pushed.itself { SendOutcome::Dropped } else { SendOutcome::Queued };
+        let outcome = if pushed.itself { SendOutcome::Dropped } else { SendOutcome::Queued };
         (outcome, pushed.dropped)
     }
 

@@ -78,10 +78,8 @@ impl SendQueue {
         let arrival = self.arrivals;
         self.arrivals += 1;
         self.bytes += bytes.len();
-        self.line.insert(
-            Place { not_urgent: !tag.urgent, arrival },
-            Waiting { slot: tag.slot, bytes },
-        );
+        self.line
+            .insert(Place { not_urgent: !tag.urgent, arrival }, Waiting { slot: tag.slot, bytes });
         let own_key = DropKey { slot: tag.slot, urgent: tag.urgent, arrival };
         self.drop_order.insert(own_key);
 
@@ -109,8 +107,7 @@ impl SendQueue {
 
     /// Throws everything away and says how much it was.
     pub(super) fn clear(&mut self) -> Dropped {
-        let dropped =
-            Dropped { frames: self.line.len() as u64, bytes: self.bytes as u64 };
+        let dropped = Dropped { frames: self.line.len() as u64, bytes: self.bytes as u64 };
         self.line.clear();
         self.drop_order.clear();
         self.bytes = 0;

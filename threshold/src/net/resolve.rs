@@ -8,7 +8,7 @@ use libp2p::multiaddr::Protocol;
 use tokio::net::lookup_host;
 use tokio::time::timeout;
 
-/// How long one name may take; addresses without a name do not wait longer than this either.
+/// How long one name may take.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The most addresses taken from one name.
@@ -16,19 +16,11 @@ const MAX_ADDRESSES_PER_NAME: usize = 4;
 
 /// Whether the address begins with a name.
 pub(super) fn has_name(address: &Multiaddr) -> bool {
-    matches!(
-        address.iter().next(),
-        Some(Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_))
-    )
+    matches!(address.iter().next(), Some(Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_)))
 }
 
-/// Replaces names by what they resolve to; names that do not resolve are left out.
-pub(super) async fn resolve(addresses: Vec<Multiaddr>) -> Vec<Multiaddr> {
-    let lookups = addresses.into_iter().map(resolve_one);
-    futures::future::join_all(lookups).await.into_iter().flatten().collect()
-}
-
-async fn resolve_one(address: Multiaddr) -> Vec<Multiaddr> {
+/// Replaces a name at the beginning by what it resolves to: nothing if it does not.
+pub(super) async fn resolve(address: Multiaddr) -> Vec<Multiaddr> {
     let (name, v4, v6) = match address.iter().next() {
         Some(Protocol::Dns(name)) => (name.into_owned(), true, true),
         Some(Protocol::Dns4(name)) => (name.into_owned(), true, false),
@@ -62,7 +54,8 @@ mod tests {
         let plain: Multiaddr = "/ip4/192.0.2.1/tcp/1".parse().unwrap();
         let named: Multiaddr = "/dns4/localhost/tcp/2".parse().unwrap();
         assert!(has_name(&named) && !has_name(&plain));
-        let resolved = resolve(vec![plain.clone(), named]).await;
-        assert_eq!(resolved, [plain, "/ip4/127.0.0.1/tcp/2".parse().unwrap()]);
+        assert_eq!(resolve(named).await, ["/ip4/127.0.0.1/tcp/2".parse().unwrap()]);
+        assert_eq!(resolve(plain.clone()).await, [plain]);
+        assert_eq!(resolve("/dns4/no.such.name.invalid/tcp/2".parse().unwrap()).await, []);
     }
 }

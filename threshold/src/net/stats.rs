@@ -105,10 +105,11 @@ impl PeerStats {
     /// The counters with what waits in the queue (frames, bytes).
     pub(super) fn snapshot(&self, operator: OperatorIndex, queued: (usize, usize)) -> PeerSnapshot {
         let micros = self.round_trip.load(Relaxed);
+        let connected = self.connected.load(Relaxed);
         PeerSnapshot {
             operator,
-            connected: self.connected.load(Relaxed),
-            relayed: self.relayed.load(Relaxed),
+            connected,
+            relayed: connected && self.relayed.load(Relaxed),
             round_trip: (micros > 0).then(|| Duration::from_micros(micros)),
             frames_sent: self.frames_sent.load(Relaxed),
             bytes_sent: self.bytes_sent.load(Relaxed),

@@ -39,8 +39,15 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Streams that a peer may be negotiating on one connection at one time (it needs six at most).
 const MAX_NEGOTIATING_STREAMS: usize = 16;
 
-/// How often port 0 is tried until a port is free for both TCP and UDP.
-const FREE_PORT_ATTEMPTS: usize = 16;
+/// Streams open on one connection at one time: the cluster's, ping and identify in both directions,
+/// and those being negotiated; a relay's connection carries one more for each circuit.
+const MAX_STREAMS: u32 = 64;
+
+/// How often, and after what pause, UDP is tried on a port that is free for TCP. With port 0 each
+/// attempt takes another port. On a fixed one, the QUIC socket of a node that stopped in this process lives
+/// on until its last connection has drained, which takes up to three seconds.
+const UDP_ATTEMPTS: usize = 40;
+const UDP_RETRY: Duration = Duration::from_millis(100);
 
 /// Everything the swarm speaks.
 #[derive(NetworkBehaviour)]
@@ -59,10 +66,13 @@ pub(super) struct Behaviour {
 pub(super) fn build(keypair: Keypair, roster: &Roster) -> Result<Swarm<Behaviour>, NetError> {
     let swarm = SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()
-        .with_tcp(tcp::Config::new().nodelay(true), noise::Config::new, yamux::Config::default)
+        .with_tcp(tcp::Config::new().nodelay(true), noise::Config::new, multiplexing)
         .map_err(NetError::Encryption)?
-        .with_quic()
-        .with_relay_client(noise::Config::new, yamux::Config::default)
+        .with_quic_config(|mut config| {
+            config.max_concurrent_stream_limit = MAX_STREAMS;
+            config
+        })
+        .with_relay_client(noise::Config::new, multiplexing)
         .map_err(NetError::Encryption)?
         .with_behaviour(|keypair, relay| behaviour(keypair, relay, roster))
         .unwrap_or_else(|never| match never {})
@@ -77,13 +87,13 @@ pub(super) fn build(keypair: Keypair, roster: &Roster) -> Result<Swarm<Behaviour
 }
 
 /// Binds every configured address, TCP and QUIC, and returns them with the ports that they got.
-pub(super) fn listen(
+pub(super) async fn listen(
     swarm: &mut Swarm<Behaviour>,
     config: &NetConfig,
 ) -> Result<Vec<SocketAddr>, NetError> {
     let mut bound = Vec::new();
     for address in &config.listen {
-        let address = free_port(*address)?;
+        let address = free_port(*address).await?;
         let (tcp, quic) = multiaddrs(address.ip().into(), address.port());
         for (multiaddr, transport) in [(tcp, TCP), (quic, QUIC)] {
             swarm
@@ -137,10 +147,16 @@ fn behaviour(keypair: &Keypair, relay: relay::client::Behaviour, roster: &Roster
     }
 }
 
+fn multiplexing() -> yamux::Config {
+    let mut config = yamux::Config::default();
+    config.set_max_num_streams(usize::try_from(MAX_STREAMS).unwrap_or(usize::MAX));
+    config
+}
+
 /// Binds the address once without `SO_REUSEPORT`, with which libp2p would share a port with
 /// another program and get half of its connections; and finds a port that both transports can have.
-fn free_port(address: SocketAddr) -> Result<SocketAddr, NetError> {
-    let mut attempts = FREE_PORT_ATTEMPTS;
+async fn free_port(address: SocketAddr) -> Result<SocketAddr, NetError> {
+    let mut attempts = UDP_ATTEMPTS;
     loop {
         attempts -= 1;
         let bound = TcpListener::bind(address)
@@ -148,10 +164,11 @@ fn free_port(address: SocketAddr) -> Result<SocketAddr, NetError> {
             .map_err(|error| listen_error(address, TCP, error))?;
         match UdpSocket::bind(bound) {
             Ok(_) => return Ok(bound),
-            Err(error) if address.port() == 0 && attempts > 0 => {
-                tracing::debug!(%bound, %error, "port is free for TCP only");
-            }
-            Err(error) => return Err(listen_error(address, QUIC, error)),
+            Err(error) if attempts == 0 => return Err(listen_error(address, QUIC, error)),
+            Err(error) => tracing::debug!(%bound, %error, "the port is free for TCP only"),
+        }
+        if address.port() != 0 {
+            tokio::time::sleep(UDP_RETRY).await;
         }
     }
 }

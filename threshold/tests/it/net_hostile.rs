@@ -72,7 +72,7 @@ async fn an_oversized_length_ends_the_link_and_the_rest_goes_on() {
     stream.flush().await.unwrap();
     let expected = DisconnectReason::FrameTooLong { length, max: MAX_FRAME_BYTES };
     assert_eq!(honest.until_disconnected(2).await, expected);
-    assert_eq!(honest.handle.snapshot().peers[1].breaches, 1);
+    until_true(|| honest.handle.snapshot().peers[1].breaches == 1).await;
 
     assert_eq!(second.send(0, "unharmed"), SendOutcome::Queued);
     assert_eq!(honest.frame(1).await, "unharmed");

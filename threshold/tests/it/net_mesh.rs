@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use threshold::net::{DisconnectReason, FrameTag, MAX_FRAME_BYTES, NetEvent, SendOutcome};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::net_support::{Keys, Node, TAG, index, start_cluster, until_meshed, until_true};
 
@@ -139,6 +140,39 @@ async fn a_node_that_dies_without_a_word_is_missed_and_found_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_way_that_goes_dead_without_a_fin_is_noticed_by_both_sides_and_gone_around() {
+    let keys = Keys::new(2);
+    let mut first = Node::start(keys.config(0)).await;
+    let proxy = Proxy::start(first.socket()).await;
+    let mut config = keys.config(1);
+    config.static_peers = vec![keys.tcp(0, proxy.socket)];
+    let mut second = Node::start(config).await;
+    first.until_connected(1).await;
+    second.until_connected(0).await;
+
+    proxy.cut.send_replace(true);
+    assert_eq!(first.until_disconnected(1).await, DisconnectReason::Silent);
+    assert_eq!(second.until_disconnected(0).await, DisconnectReason::Silent);
+    // The proxy still accepts and stays dead; the addresses that the two told each other work.
+    first.until_connected(1).await;
+    second.until_connected(0).await;
+    assert_eq!(first.send(1, "around"), SendOutcome::Queued);
+    assert_eq!(second.frame(0).await, "around");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_is_found_under_a_name() {
+    let keys = Keys::new(2);
+    let mut first = Node::start(keys.config(0)).await;
+    let mut config = keys.config(1);
+    let (port, id) = (first.socket().port(), keys.peer_id(0));
+    config.static_peers = vec![format!("/dns4/localhost/tcp/{port}/p2p/{id}").parse().unwrap()];
+    let mut second = Node::start(config).await;
+    first.until_connected(1).await;
+    second.until_connected(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_stalls_loses_its_oldest_duties_and_nobody_else_loses_any() {
     const FRAME: usize = 256 << 10;
     const SLOTS: u64 = 400;
@@ -244,4 +278,48 @@ async fn freeze_after(
     });
     until_true(|| !watcher.connected().is_empty()).await;
     Frozen { freeze }
+}
+
+/// A TCP proxy whose way can go dead: connections stay open, nothing passes.
+struct Proxy {
+    socket: std::net::SocketAddr,
+    cut: tokio::sync::watch::Sender<bool>,
+}
+
+impl Proxy {
+    async fn start(target: std::net::SocketAddr) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = listener.local_addr().unwrap();
+        let (cut, is_cut) = tokio::sync::watch::channel(false);
+        tokio::spawn(async move {
+            while let Ok((from, _)) = listener.accept().await {
+                let to = tokio::net::TcpStream::connect(target).await.unwrap();
+                let (from_read, from_write) = from.into_split();
+                let (to_read, to_write) = to.into_split();
+                tokio::spawn(pump(from_read, to_write, is_cut.clone()));
+                tokio::spawn(pump(to_read, from_write, is_cut.clone()));
+            }
+        });
+        Self { socket, cut }
+    }
+}
+
+/// Passes bytes on until the way is cut.
+async fn pump(
+    mut from: tokio::net::tcp::OwnedReadHalf,
+    mut to: tokio::net::tcp::OwnedWriteHalf,
+    mut is_cut: tokio::sync::watch::Receiver<bool>,
+) {
+    let mut buffer = vec![0; 16 << 10];
+    loop {
+        let read = tokio::select! {
+            read = from.read(&mut buffer) => read.unwrap_or(0),
+            () = async { let _ = is_cut.wait_for(|cut| *cut).await; } => break,
+        };
+        if read == 0 || to.write_all(&buffer[..read]).await.is_err() {
+            return;
+        }
+    }
+    // Both halves stay open, so that neither side is told.
+    std::future::pending::<()>().await;
 }

@@ -42,7 +42,8 @@ impl Keys {
 
     pub fn operators(&self) -> Vec<PeerInfo> {
         let keys = self.secrets.iter().enumerate();
-        keys.map(|(n, secret)| PeerInfo { index: index(n), public_key: public_key(*secret) }).collect()
+        keys.map(|(n, secret)| PeerInfo { index: index(n), public_key: public_key(*secret) })
+            .collect()
     }
 
     /// Loopback, any port, no addresses of others.
