@@ -259,9 +259,9 @@ pub async fn report(State(metrics): State<Arc<Metrics>>, request: Request, next:
     let (_, reason) = error.refusal.status_and_reason();
     metrics.count_refusal(reason);
     let mut rendered = error.render(form);
-    // What the router added stays: `Allow` on 405.
-    for (name, value) in response.headers() {
-        rendered.headers_mut().entry(name).or_insert_with(|| value.clone());
+    // What the router added stays. Nothing else does: lengths and types are the new body's.
+    if let Some(allowed) = response.headers_mut().remove(header::ALLOW) {
+        rendered.headers_mut().insert(header::ALLOW, allowed);
     }
     rendered
 }

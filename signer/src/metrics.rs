@@ -2,7 +2,8 @@
 //!
 //! The registry is passed in, and holds what the other crates register too; nothing is global.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use api_spec::DutyType;
 use axum::Router;
@@ -10,6 +11,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use eth_types::PublicKey;
 use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
@@ -26,6 +28,8 @@ const LATENCY_BUCKETS: &[f64] = &[
 
 /// The `result` label of a request that was answered with a signature.
 pub const RESULT_SIGNED: &str = "signed";
+/// The `result` label of a request whose client did not wait for the answer.
+pub const RESULT_CLIENT_GONE: &str = "client_gone";
 
 /// The figures of the HTTP side.
 #[derive(Debug)]
@@ -124,26 +128,29 @@ impl Metrics {
         self.signers_loaded.set(i64::try_from(keys).unwrap_or(i64::MAX));
     }
 
-    /// Counts a signing request as being worked on until the guard is dropped.
-    pub(crate) fn sign_started(&self) -> InFlight {
+    /// Counts a signing request as being worked on, from now until [`SignAttempt::end`].
+    pub(crate) fn sign_started(self: &Arc<Self>) -> SignAttempt {
         self.sign_in_flight.inc();
-        InFlight(self.sign_in_flight.clone())
+        SignAttempt {
+            metrics: Arc::clone(self),
+            started: Instant::now(),
+            duty: None,
+            validator: None,
+            ended: false,
+        }
     }
 
-    /// Records the outcome of a signing request; `duty` is absent if the request could not be read.
-    pub(crate) fn sign_ended(
-        &self,
-        duty: Option<DutyType>,
-        result: &'static str,
-        elapsed: Duration,
-    ) {
+    fn sign_ended(&self, duty: Option<DutyType>, result: &'static str, elapsed: Duration) {
+        self.sign_in_flight.dec();
         let seconds = elapsed.as_secs_f64();
         let duty = duty.map_or("unknown", DutyType::as_str);
         self.sign_duration.with_label_values(&[duty, result]).observe(seconds);
         self.signing_duration.observe(seconds);
         match result {
             RESULT_SIGNED => self.permitted_signings.inc(),
-            "malformed" | "signing_root_mismatch" => self.malformed_requests.inc(),
+            "malformed" | "other_network" | "signing_root_mismatch" => {
+                self.malformed_requests.inc();
+            }
             "unknown_key" => self.missing_identifiers.inc(),
             "slashing" => self.prevented_signings.inc(),
             _ => {}
@@ -157,11 +164,41 @@ impl Metrics {
 }
 
 /// A signing request that is being worked on.
-pub(crate) struct InFlight(IntGauge);
+///
+/// Dropped without an end, it is one whose client went away, most often because it lost patience. No
+/// answer goes out then and many clients log nothing of it, so it is logged and counted here.
+pub(crate) struct SignAttempt {
+    metrics: Arc<Metrics>,
+    started: Instant,
+    /// The type of the request, once it is known.
+    pub(crate) duty: Option<DutyType>,
+    /// The validator, once it is known.
+    pub(crate) validator: Option<PublicKey>,
+    ended: bool,
+}
 
-impl Drop for InFlight {
+impl SignAttempt {
+    /// Records the outcome: [`RESULT_SIGNED`] or the reason of a refusal.
+    pub(crate) fn end(mut self, result: &'static str) {
+        self.ended = true;
+        self.metrics.sign_ended(self.duty, result, self.started.elapsed());
+    }
+}
+
+impl Drop for SignAttempt {
     fn drop(&mut self) {
-        self.0.dec();
+        if self.ended {
+            return;
+        }
+        let elapsed = self.started.elapsed();
+        self.metrics.sign_ended(self.duty, RESULT_CLIENT_GONE, elapsed);
+        tracing::warn!(
+            reason = RESULT_CLIENT_GONE,
+            duty = self.duty.map(tracing::field::display),
+            validator = self.validator.map(tracing::field::display),
+            "the client went away after {} ms without waiting for the answer",
+            elapsed.as_millis()
+        );
     }
 }
 

@@ -48,10 +48,10 @@ pub enum ConfigError {
         /// What is wrong, with line and column.
         reason: String,
     },
-    /// A key of the configuration file is not an option of the command.
+    /// A key of the configuration file is no option of any command.
     #[error(
-        "configuration file {}: unknown key `{key}`; keys are the options of `{command}` without \
-         the leading dashes",
+        "configuration file {}: unknown key `{key}`; keys are the names of options, without the \
+         leading dashes, as `{command} --help` shows them",
         path.display()
     )]
     UnknownKey {
@@ -59,7 +59,7 @@ pub enum ConfigError {
         path: PathBuf,
         /// The key.
         key: String,
-        /// The command whose options it holds.
+        /// The command that was run.
         command: String,
     },
     /// A value of the configuration file cannot be used.
@@ -153,13 +153,15 @@ impl File {
         };
         let values = read_values(&path, &text)?;
         let file = Self { path, command: names, values };
-        file.check_keys(chosen, must_exist)?;
+        file.check_keys(command, must_exist)?;
         Ok(Some(file))
     }
 
-    fn check_keys(&self, command: &Command, named: bool) -> Result<(), ConfigError> {
+    /// One file serves all commands of the program: what is an option of another command is left
+    /// alone.
+    fn check_keys(&self, program: &Command, named: bool) -> Result<(), ConfigError> {
         for (key, _) in &self.values {
-            if id_of(command, key).is_none() || key == "config-file" {
+            if !is_option_somewhere(program, key) || key == "config-file" {
                 return Err(ConfigError::UnknownKey {
                     path: self.path.clone(),
                     key: key.clone(),
@@ -212,6 +214,12 @@ fn innermost<'a>(
         names.push(name.to_owned());
     }
     (names, command, matches)
+}
+
+/// Whether `key` names an option of `command` or of a command below it.
+fn is_option_somewhere(command: &Command, key: &str) -> bool {
+    id_of(command, key).is_some()
+        || command.get_subcommands().any(|below| is_option_somewhere(below, key))
 }
 
 /// The id of the option that `key` names, by its name or one of its aliases.

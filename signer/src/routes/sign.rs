@@ -1,6 +1,6 @@
 //! `POST /api/v1/eth2/sign/{identifier}`.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use api_spec::{DutyType, SignAnswer, SignRequest};
 use axum::body::{Body, Bytes};
@@ -16,7 +16,7 @@ use futures::TryStreamExt;
 use crate::accept::AnswerForm;
 use crate::duty;
 use crate::error::{ApiError, Refusal, TEXT, json};
-use crate::metrics::RESULT_SIGNED;
+use crate::metrics::{RESULT_SIGNED, SignAttempt};
 use crate::router::App;
 
 /// Longest body. A whole execution payload as JSON, which the next fork's requests may hold, is several
@@ -42,15 +42,12 @@ pub(crate) async fn sign(
 ) -> Result<Response, ApiError> {
     let body = read_body(&headers, body).await?;
 
-    let _in_flight = app.metrics.sign_started();
-    let started = Instant::now();
-    let mut duty_type = None;
-    let outcome = sign_body(&app, identifier, body, &mut duty_type).await;
-    let result = match &outcome {
+    let mut attempt = app.metrics.sign_started();
+    let outcome = sign_body(&app, identifier, body, &mut attempt).await;
+    attempt.end(match &outcome {
         Ok(_) => RESULT_SIGNED,
         Err(error) => error.refusal().status_and_reason().1,
-    };
-    app.metrics.sign_ended(duty_type, result, started.elapsed());
+    });
 
     outcome.map(|signature| answer(signature, form))
 }
@@ -59,11 +56,12 @@ async fn sign_body(
     app: &App,
     identifier: Result<Path<String>, PathRejection>,
     body: Bytes,
-    duty_type: &mut Option<DutyType>,
+    attempt: &mut SignAttempt,
 ) -> Result<Signature, ApiError> {
     let validator = parse_identifier(identifier)?;
+    attempt.validator = Some(validator);
     let parsed = parse(body, app.network.clone()).await;
-    *duty_type = parsed.duty_type;
+    attempt.duty = parsed.duty_type;
     let signed = match parsed.duty {
         Ok(duty) => call_backend(app, validator, duty).await,
         Err(refusal) => Err(refusal),

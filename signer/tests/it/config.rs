@@ -22,7 +22,17 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Chosen {
     Run(Box<Run>),
+    Export(Export),
     Version,
+}
+
+/// A command that has the file, and few of its options.
+#[derive(Debug, clap::Args)]
+struct Export {
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    log: LogArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -45,7 +55,7 @@ fn run(args: &[&str]) -> Result<Run, ConfigError> {
     let args = ["synod", "run"].iter().chain(args).map(OsString::from);
     match parse::<Cli>(args)?.command {
         Chosen::Run(run) => Ok(*run),
-        Chosen::Version => unreachable!("the arguments say run"),
+        Chosen::Export(_) | Chosen::Version => unreachable!("the arguments say run"),
     }
 }
 
@@ -118,8 +128,8 @@ fn mistakes_in_the_file_are_named() {
     for (toml, text) in [
         (
             "http-listen-prot = 1",
-            "unknown key `http-listen-prot`; keys are the options of `synod run` without the \
-             leading dashes",
+            "unknown key `http-listen-prot`; keys are the names of options, without the leading \
+             dashes, as `synod run --help` shows them",
         ),
         ("config-file = \"x\"", "unknown key `config-file`; keys are"),
         ("help = true", "unknown key `help`; keys are"),
@@ -138,6 +148,18 @@ fn mistakes_in_the_file_are_named() {
         let message = message(&error);
         assert!(message.starts_with(text), "{toml}: {message}");
     }
+}
+
+#[test]
+fn options_of_other_commands_may_be_in_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("synod.toml"), "http-listen-port = 9100\nlog-level = \"debug\"\n")
+        .unwrap();
+    let data_dir = dir.path().to_str().unwrap();
+    let args = ["synod", "export", "--data-dir", data_dir].map(OsString::from);
+    let Chosen::Export(export) = parse::<Cli>(args).unwrap().command else { unreachable!() };
+    assert_eq!(export.data.data_dir, dir.path());
+    assert_eq!(export.log.log_level.as_str(), "debug");
 }
 
 #[test]

@@ -17,13 +17,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::support::{EPOCH, Fake, KEY, randao, server, signature_naming};
+use crate::support::{EPOCH, Fake, KEY, Server, randao, server, signature_naming};
 
 /// Long enough for anything here to happen on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server on a port of its own.
 struct Running {
+    server: Server,
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     served: JoinHandle<()>,
@@ -34,9 +35,9 @@ impl Running {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let app = server(backend).router;
-        let served = tokio::spawn(serve(listener, app, stopped.map(|_| ())));
-        Self { address, stop: Some(stop), served }
+        let server = server(backend);
+        let served = tokio::spawn(serve(listener, server.router.clone(), stopped.map(|_| ())));
+        Self { server, address, stop: Some(stop), served }
     }
 
     async fn connect(&self) -> TcpStream {
@@ -218,6 +219,33 @@ async fn a_client_that_goes_away_ends_its_request() {
     entered.notified().await;
     drop(stream);
     tokio::time::timeout(PATIENCE, dropped.notified()).await.unwrap();
+
+    let gone = r#"synod_sign_duration_seconds_count{duty="RANDAO_REVEAL",result="client_gone"}"#;
+    while running.server.metric(gone).await.is_none() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(running.server.metric("synod_sign_in_flight").await.as_deref(), Some("0"));
+}
+
+#[tokio::test]
+async fn refusals_have_the_length_of_their_form_and_say_what_is_allowed() {
+    let running = Running::start(Fake::signing()).await;
+    for (accept, start) in [("application/json", "{\"error\":\""), ("text/plain", "method POST")] {
+        let mut stream = running.connect().await;
+        let request = format!(
+            "POST /upcheck HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\nContent-Length: \
+             0\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let answer = read_to_end(&mut stream).await;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let head = head.to_lowercase();
+        assert!(head.starts_with("http/1.1 405"), "{answer}");
+        assert!(head.contains("\r\nallow: get,head"), "{answer}");
+        assert!(head.contains(&format!("\r\ncontent-length: {}", body.len())), "{answer}");
+        assert_eq!(head.matches("content-length").count(), 1, "{answer}");
+        assert!(body.starts_with(start), "{answer}");
+    }
 }
 
 #[tokio::test]
