@@ -5,166 +5,24 @@
 
 mod builtin;
 mod config;
+mod error;
+mod preset;
 mod schedule;
 
 use std::fmt;
 use std::num::NonZeroU64;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::builtin::NETWORK_NAMES;
 pub use self::config::MAX_CONFIG_BYTES;
+pub use self::error::NetworkError;
+pub use self::preset::Preset;
+use self::schedule::ForkSchedule;
+pub use self::schedule::ScheduleError;
 pub(crate) use self::schedule::VersionError;
-use self::schedule::{ForkSchedule, ScheduleError};
 use crate::fork::ForkName;
 use crate::primitives::{Epoch, ForkVersion, Root, Slot};
-
-/// The sets of constants that change the shape of containers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Preset {
-    /// Ethereum mainnet and its test networks: 32 slots an epoch.
-    Mainnet,
-    /// Gnosis Chain and Chiado: mainnet's container sizes, 16 slots an epoch.
-    Gnosis,
-    /// Local test chains: 8 slots an epoch, sync committees of 32, 4 committees a slot.
-    Minimal,
-}
-
-impl Preset {
-    /// The name that a configuration's `PRESET_BASE` has.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Mainnet => "mainnet",
-            Self::Gnosis => "gnosis",
-            Self::Minimal => "minimal",
-        }
-    }
-
-    /// `SLOTS_PER_EPOCH`.
-    #[must_use]
-    pub const fn slots_per_epoch(self) -> NonZeroU64 {
-        // The fallback cannot be reached: the numbers are not zero.
-        match NonZeroU64::new(match self {
-            Self::Mainnet => 32,
-            Self::Gnosis => 16,
-            Self::Minimal => 8,
-        }) {
-            Some(slots) => slots,
-            None => NonZeroU64::MIN,
-        }
-    }
-
-    /// `MAX_COMMITTEES_PER_SLOT`, the length of `committee_bits`.
-    #[must_use]
-    pub const fn max_committees_per_slot(self) -> u64 {
-        match self {
-            Self::Mainnet | Self::Gnosis => 64,
-            Self::Minimal => 4,
-        }
-    }
-
-    /// `SYNC_COMMITTEE_SIZE`; a contribution covers a quarter of it.
-    #[must_use]
-    pub const fn sync_committee_size(self) -> u64 {
-        match self {
-            Self::Mainnet | Self::Gnosis => 512,
-            Self::Minimal => 32,
-        }
-    }
-}
-
-impl fmt::Display for Preset {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Preset {
-    type Err = NetworkError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [Self::Mainnet, Self::Gnosis, Self::Minimal]
-            .into_iter()
-            .find(|preset| preset.as_str() == text)
-            .ok_or_else(|| NetworkError::Preset { found: text.to_owned() })
-    }
-}
-
-/// Why there is no such network, or why a configuration is not one.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NetworkError {
-    /// No network of that name is built in.
-    #[error(
-        "no network {found:?} is built in, only {}: give the path of its config.yaml",
-        NETWORK_NAMES.join(", ")
-    )]
-    UnknownName {
-        /// The name asked for.
-        found: String,
-    },
-    /// The configuration is longer than any real one.
-    #[error("the network configuration has {found} bytes, at most {max} are read")]
-    TooLong {
-        /// Bytes found.
-        found: usize,
-        /// [`MAX_CONFIG_BYTES`].
-        max: usize,
-    },
-    /// The configuration is not YAML.
-    #[error("the network configuration is not YAML: {reason}")]
-    Yaml {
-        /// What the YAML parser says, with line and column.
-        reason: String,
-    },
-    /// The configuration is YAML, but not a mapping of keys to values.
-    #[error("the network configuration is not a mapping of keys to values, as a config.yaml is")]
-    NotAMapping,
-    /// A key is missing.
-    #[error("the network configuration has no {key}")]
-    MissingKey {
-        /// The key.
-        key: String,
-    },
-    /// A value cannot be read.
-    #[error("{key} in the network configuration: expected {expected}, found {found:?}")]
-    Value {
-        /// The key.
-        key: String,
-        /// What belongs there.
-        expected: &'static str,
-        /// What is there.
-        found: String,
-    },
-    /// The preset is none of those known.
-    #[error("expected preset mainnet, gnosis or minimal, found {found:?}")]
-    Preset {
-        /// The name found.
-        found: String,
-    },
-    /// A constant has another value than its preset, and containers of that size are not known.
-    #[error("{key} is {found} in the network configuration, but {expected} in preset {preset}")]
-    PresetValue {
-        /// The constant.
-        key: &'static str,
-        /// The preset's value.
-        expected: u64,
-        /// The configuration's value.
-        found: u64,
-        /// The preset.
-        preset: Preset,
-    },
-    /// The schedule of forks cannot be.
-    #[error("the fork schedule of the network configuration cannot be")]
-    Schedule(#[source] ScheduleError),
-    /// The genesis validators root is zero, which no chain has.
-    #[error(
-        "the genesis validators root is zero: give the chain's own, which the beacon API shows \
-         under /eth/v1/beacon/genesis"
-    )]
-    ZeroGenesisValidatorsRoot,
-}
 
 /// A network. Cheap to clone.
 #[derive(Clone, PartialEq, Eq)]
