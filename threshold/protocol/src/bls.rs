@@ -28,6 +28,11 @@
 //! | check one partial of a peer that lied before | [`PublicShares::verify_partial`] |
 //! | check a finished signature | [`verify`], [`verify_aggregate`] |
 //!
+//! # Side channels
+//! What touches a secret (deriving, splitting, scaling, public keys, signing) is blst's constant-time
+//! arithmetic. Combining and verifying work on public data and take shortcuts.
+//!
+//! # Purity
 //! Randomness and the seed of random coefficients are arguments; nothing here reads a clock, starts a
 //! thread or touches the operating system.
 

@@ -1,8 +1,8 @@
 //! Many signatures of one message checked with two pairings.
 //!
 //! With random coefficients r_i, `e(sum r_i key_i, H) = e(generator, sum r_i signature_i)` holds for
-//! wrong signatures with probability 2^-64, provided that every point is in its subgroup of prime order:
-//! outside of it an error of order 13 would pass once in 13 times. Callers check that first.
+//! wrong signatures with a probability of about 2^-64, provided that every point is in its subgroup of
+//! prime order: outside of it an error of order 13 would pass once in 13 times. Callers check that.
 
 use eth_types::primitives::Root;
 use sha2::{Digest, Sha256};
@@ -29,8 +29,9 @@ pub(super) struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    /// Draws the coefficients from the seed and all claims, so that even a guessed seed would have to
-    /// be known before the signatures are chosen.
+    /// Draws the coefficients from the seed and all claims. A fresh, secret seed makes them
+    /// unpredictable; with a known one it would still take some 2^64 trials to find wrong signatures
+    /// that pass.
     pub(super) fn new(
         message: &'a HashedMessage,
         claims: impl IntoIterator<Item = (G1Affine, G2Affine)>,
@@ -115,14 +116,18 @@ fn coefficients(
         hash.update(raw::g2_bytes(signature));
     }
     let digest = hash.finalize();
-    (0_u64..)
-        .flat_map(|counter| {
-            let block = Sha256::new().chain_update(digest).chain_update(counter.to_be_bytes());
-            let block: [u8; 32] = block.finalize().into();
-            let (words, _) = block.as_chunks::<8>();
-            [words.first(), words.get(1), words.get(2), words.get(3)]
-                .map(|word| word.map_or(1, |word| u64::from_be_bytes(*word).max(1)))
-        })
-        .take(keys.len())
-        .collect()
+    let mut coefficients = Vec::with_capacity(keys.len() + 3);
+    let mut counter = 0_u64;
+    while coefficients.len() < keys.len() {
+        let block: [u8; 32] = Sha256::new()
+            .chain_update(digest)
+            .chain_update(counter.to_be_bytes())
+            .finalize()
+            .into();
+        let (words, _) = block.as_chunks();
+        coefficients.extend(words.iter().map(|word| u64::from_be_bytes(*word).max(1)));
+        counter += 1;
+    }
+    coefficients.truncate(keys.len());
+    coefficients
 }

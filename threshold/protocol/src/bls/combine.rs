@@ -66,8 +66,7 @@ pub fn combine(
         if set.contains(&index) {
             return Err(CombineError::Repeated { index });
         }
-        let point = raw::g2_on_curve(partial.as_bytes())
-            .map_err(|source| CombineError::Malformed { index, source })?;
+        let point = partial.decode().map_err(|source| CombineError::Malformed { index, source })?;
         set.push(index);
         points.push(point);
     }

@@ -36,9 +36,7 @@ pub struct Verified {
 
 /// There are not t usable partial signatures for a validator (yet).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{usable} usable partial signatures, {needed} are needed; set aside those of operators {culprits:?}"
-)]
+#[error("{usable} usable partial signatures, {needed} are needed{}", set_aside(culprits))]
 pub struct CombineFailure {
     /// t.
     pub needed: u8,
@@ -56,7 +54,8 @@ pub struct CombineFailure {
 /// together; wrong ones are set aside, the items recombined from what remains, and verified again.
 /// An operator with many wrong partials loses its other unchecked ones in this call as well.
 ///
-/// `seed` has to be fresh, secret randomness: it makes the coefficients of the batch.
+/// `threshold` is that of all items; `seed` has to be fresh, secret randomness: it makes the coefficients
+/// of the batch.
 #[must_use]
 pub fn combine_and_verify(
     threshold: Threshold,
@@ -64,6 +63,7 @@ pub fn combine_and_verify(
     items: &[CombineItem<'_>],
     seed: [u8; 32],
 ) -> Vec<Result<Verified, CombineFailure>> {
+    debug_assert!(items.iter().all(|item| item.shares.threshold() == threshold));
     let message = message.hashed();
     let mut round = Round { threshold, message: &message, seed: &seed, tables: BTreeMap::new() };
     let mut work: Vec<Work<'_>> = items.iter().map(|item| Work::new(item, threshold)).collect();
@@ -136,7 +136,7 @@ impl Round<'_> {
     }
 
     fn interpolation(&mut self, set: &[ShareIndex]) -> &Interpolation {
-        // The order of the points matters, so a set is always in ascending order (`chosen`).
+        // One table serves a set in one order only; `chosen` gives every set in ascending order.
         let bits = set.iter().fold(0, |bits, index| bits | 1_u32 << index.get());
         self.tables.entry(bits).or_insert_with(|| Interpolation::new(self.threshold, set))
     }
@@ -200,7 +200,7 @@ impl<'a> Work<'a> {
                 return true;
             }
             if candidate.point.is_none() {
-                candidate.point = raw::g2_on_curve(candidate.partial.as_bytes()).ok();
+                candidate.point = candidate.partial.decode().ok();
             }
             if candidate.point.is_some() {
                 decoded += 1;
@@ -225,7 +225,7 @@ impl<'a> Work<'a> {
     }
 
     /// The scaled public share and the point of an operator's partial, if it was combined and is not
-    /// known to be right.
+    /// known to be right. (One that moved up since, in the place of a wrong one, is not decoded yet.)
     fn claim(
         &self,
         threshold: Threshold,
@@ -262,4 +262,13 @@ impl<'a> Work<'a> {
             }),
         }
     }
+}
+
+/// The end of [`CombineFailure`]'s text.
+fn set_aside(culprits: &[ShareIndex]) -> String {
+    if culprits.is_empty() {
+        return String::new();
+    }
+    let names: Vec<String> = culprits.iter().map(ToString::to_string).collect();
+    format!("; wrong ones came from operator {}", names.join(", "))
 }

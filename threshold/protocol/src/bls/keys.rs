@@ -3,11 +3,10 @@
 use std::fmt;
 
 use eth_types::keys::{PublicKey, Signature};
-use eth_types::primitives::Root;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use super::message::HashedMessage;
+use super::message::Message;
 use super::raw::{self, Scalar};
 
 /// A whole BLS secret key, 1 to r - 1. Wiped on drop, never shown, not `Clone`.
@@ -51,9 +50,8 @@ impl SecretKey {
 
     /// Signs a signing root (consensus-specs `bls.Sign`), in constant time.
     #[must_use]
-    pub fn sign(&self, root: &Root) -> Signature {
-        let message = HashedMessage::new(root);
-        Signature::new(raw::g2_bytes(&self.0.sign(message.point())))
+    pub fn sign(&self, message: &impl Message) -> Signature {
+        Signature::new(raw::g2_bytes(&self.0.sign(message.hashed().point())))
     }
 }
 

@@ -110,17 +110,75 @@ impl Iterator for NonAdjacent {
 
 #[cfg(test)]
 mod tests {
+    use num_bigint::{BigInt, BigUint};
+
     use super::*;
 
     fn set(indices: &[u8]) -> Vec<ShareIndex> {
         indices.iter().map(|&i| ShareIndex::new(i).unwrap()).collect()
     }
 
+    /// Every cluster with a majority threshold, each with every set of t operators up to n = 10 and a
+    /// share of the sets above.
+    fn clusters() -> impl Iterator<Item = (Threshold, Vec<Vec<ShareIndex>>)> {
+        (1..=16).flat_map(|n| (n / 2 + 1..=n).map(move |t| (n, t))).map(|(n, t)| {
+            let sets: Vec<Vec<ShareIndex>> = (0_u32..1 << n)
+                .filter(|set| set.count_ones() == u32::from(t))
+                .step_by(if n <= 10 { 1 } else { 41 })
+                .map(|set| set_of(n, set))
+                .collect();
+            (Threshold::new(n, t).unwrap(), sets)
+        })
+    }
+
+    fn set_of(n: u8, bits: u32) -> Vec<ShareIndex> {
+        set(&(1..=n).filter(|i| bits >> (i - 1) & 1 == 1).collect::<Vec<u8>>())
+    }
+
+    /// Numerator and denominator of the Lagrange coefficient at 0, as in the textbook.
+    fn fraction(set: &[ShareIndex], i: ShareIndex) -> (BigInt, BigInt) {
+        set.iter().filter(|j| **j != i).fold((1.into(), 1.into()), |(above, below), j| {
+            (above * j.get(), below * (i16::from(j.get()) - i16::from(i.get())))
+        })
+    }
+
     #[test]
-    fn coefficients_of_four_three() {
+    fn coefficients_are_the_scaled_fractions_and_small() {
+        for (threshold, sets) in clusters() {
+            for set in sets {
+                for (i, coefficient) in set.iter().zip(coefficients(threshold, &set)) {
+                    let (above, below) = fraction(&set, *i);
+                    assert_eq!(below * coefficient, above * threshold.denominator(), "{set:?}");
+                    assert!(coefficient.unsigned_abs() < 1 << 59, "{coefficient} for {set:?}");
+                }
+            }
+        }
+    }
+
+    /// Computed from all sets, where the product computes it prime by prime.
+    #[test]
+    fn common_denominator_is_the_least_one() {
+        for (threshold, sets) in clusters().filter(|(threshold, _)| threshold.operators() <= 10) {
+            let mut least = BigUint::from(1_u8);
+            for set in sets {
+                for i in &set {
+                    let (above, below) = fraction(&set, *i);
+                    let reduced = below.magnitude() / gcd(above.magnitude(), below.magnitude());
+                    least = &least * &reduced / gcd(&least, &reduced);
+                }
+            }
+            assert_eq!(least, threshold.denominator().into(), "{threshold:?}");
+        }
+    }
+
+    fn gcd(a: &BigUint, b: &BigUint) -> BigUint {
+        if *b == BigUint::ZERO { a.clone() } else { gcd(b, &(a % b)) }
+    }
+
+    #[test]
+    fn coefficients_come_in_the_order_of_the_set() {
         let threshold = Threshold::new(4, 3).unwrap();
-        // lambda = 3, -3, 1 for {1, 2, 3}; 8/3, -2, 1/3 for {1, 2, 4}; both times 3.
-        assert_eq!(coefficients(threshold, &set(&[1, 2, 3])), [9, -9, 3]);
+        // lambda = 8/3, -2, 1/3 for {1, 2, 4}, times 3.
         assert_eq!(coefficients(threshold, &set(&[1, 2, 4])), [8, -6, 1]);
         assert_eq!(coefficients(threshold, &set(&[4, 2, 1])), [1, -6, 8]);
     }

@@ -108,8 +108,7 @@ impl PublicShares {
         message: &impl Message,
         partial: &PartialSignature,
     ) -> bool {
-        let (Some(key), Ok(point)) = (self.scaled(index), raw::g2_on_curve(partial.as_bytes()))
-        else {
+        let (Some(key), Ok(point)) = (self.scaled(index), partial.decode()) else {
             return false;
         };
         raw::g2_in_group(&point) && raw::pairing_holds(key, message.hashed().point(), &point)

@@ -86,23 +86,24 @@ pub fn split(
     threshold: Threshold,
     rng: &mut impl CryptoRng,
 ) -> Result<Vec<SecretShare>, SplitError> {
-    let coefficients = (1..threshold.threshold())
-        .map(|_| random_scalar(rng))
-        .collect::<Result<Vec<Scalar>, SplitError>>()?;
-    threshold
-        .indices()
-        .map(|index| {
-            let x = Scalar::from_u128(index.get().into());
-            // Horner, from the highest coefficient down to the key.
-            let upper = coefficients
-                .iter()
-                .fold(Scalar::from_u128(0), |sum, coefficient| sum.plus(coefficient).times(&x));
-            let scalar = upper.plus(&key.0);
-            // A share of zero could not be stored or used.
-            let checked = Scalar::from_be_bytes(&scalar.to_be_bytes());
-            Ok(SecretShare { index, scalar: checked.ok_or(SplitError::Randomness)? })
-        })
-        .collect()
+    // Both lists get their capacity at once: a list that grows leaves copies of secrets behind.
+    let mut coefficients = Vec::with_capacity(usize::from(threshold.threshold()));
+    for _ in 1..threshold.threshold() {
+        coefficients.push(random_scalar(rng)?);
+    }
+    let mut shares = Vec::with_capacity(usize::from(threshold.operators()));
+    for index in threshold.indices() {
+        let x = Scalar::from_u128(index.get().into());
+        // Horner, from the highest coefficient down to the key.
+        let upper = coefficients
+            .iter()
+            .fold(Scalar::from_u128(0), |sum, coefficient| sum.plus(coefficient).times(&x));
+        let scalar = upper.plus(&key.0);
+        // A share of zero could not be stored or used.
+        let checked = Scalar::from_be_bytes(&scalar.to_be_bytes());
+        shares.push(SecretShare { index, scalar: checked.ok_or(SplitError::Randomness)? });
+    }
+    Ok(shares)
 }
 
 fn random_scalar(rng: &mut impl CryptoRng) -> Result<Scalar, SplitError> {

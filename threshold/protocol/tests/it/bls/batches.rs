@@ -97,7 +97,10 @@ fn with_exactly_t_partials_only_the_spoiled_item_fails() {
         if position == 7 {
             let failure = result.unwrap_err();
             assert_eq!(failure.culprits, [index(4)]);
-            assert_eq!((failure.usable, failure.needed), (2, 3));
+            assert_eq!(
+                failure.to_string(),
+                "2 usable partial signatures, 3 are needed; wrong ones came from operator 4"
+            );
         } else {
             assert_eq!(result.unwrap().signature, validator.key.sign(&root(1)));
         }
