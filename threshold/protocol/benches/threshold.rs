@@ -109,7 +109,7 @@ impl Duty {
             let own = signing.next().unwrap();
             let peers = signing
                 .take(usize::from(t) - 1)
-                .map(|share| (share.index(), as_received(share.sign(&message))))
+                .map(|share| (share.index(), share.sign(&message)))
                 .collect();
             keys.push(BlstKey::uncompress(key.public_key().as_bytes()).unwrap().into());
             signatures.push(BlstSignature::uncompress(key.sign(&root).as_bytes()).unwrap());
@@ -136,7 +136,7 @@ impl Duty {
     fn flow_with_a_liar(&self, seed: [u8; 32]) {
         let mut items = self.signed();
         let last = items.len() - 1;
-        items[last].partials[1].1 = as_received(items[last].partials[0].1);
+        items[last].partials[1].1 = items[last].partials[0].1;
         let results = combine_and_verify(self.threshold, &self.message, &items, seed);
         assert_eq!(results.iter().filter(|result| result.is_err()).count(), 1);
     }
@@ -188,8 +188,7 @@ impl Duty {
         self.validators
             .iter()
             .map(|validator| {
-                let own = as_received(validator.own.sign(&self.message));
-                let own = (validator.own.index(), own);
+                let own = (validator.own.index(), validator.own.sign(&self.message));
                 std::iter::once(own).chain(validator.peers.iter().copied()).collect()
             })
             .collect()
@@ -213,11 +212,6 @@ impl Duty {
             blst_fp12::miller_loop_n(&[self.hash, signature], &[key, self.negative_generator]);
         assert!(product.final_exp() == blst_fp12::default());
     }
-}
-
-/// What a peer sent: nothing but bytes.
-fn as_received(partial: PartialSignature) -> PartialSignature {
-    PartialSignature::new(*partial.as_bytes())
 }
 
 fn with_criterion(criterion: &mut Criterion, duty: &Duty) {

@@ -1,7 +1,6 @@
 //! One operator's signing: the scaled share and what it makes.
 
 use std::fmt;
-use std::hash::{Hash, Hasher};
 
 use eth_types::keys::Signature;
 
@@ -42,8 +41,7 @@ impl SigningShare {
     /// Call it under a permit of the slashing database only.
     #[must_use]
     pub fn sign(&self, message: &impl Message) -> PartialSignature {
-        let point = self.scaled.sign(message.hashed().point());
-        PartialSignature { bytes: raw::g2_bytes(&point), point: Some(point) }
+        PartialSignature(raw::g2_bytes(&self.scaled.sign(message.hashed().point())))
     }
 }
 
@@ -57,12 +55,8 @@ impl fmt::Debug for SigningShare {
 ///
 /// Any 96 bytes are taken; whether they are a point, and the right one, turns out when they are combined
 /// or verified, and is then the sender's fault.
-#[derive(Clone, Copy)]
-pub struct PartialSignature {
-    bytes: [u8; 96],
-    /// The point of the bytes where this node computed it: its own need not be decoded.
-    point: Option<G2Affine>,
-}
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PartialSignature([u8; 96]);
 
 impl PartialSignature {
     /// Length in bytes.
@@ -71,24 +65,24 @@ impl PartialSignature {
     /// Wraps the bytes, unchecked.
     #[must_use]
     pub const fn new(bytes: [u8; 96]) -> Self {
-        Self { bytes, point: None }
+        Self(bytes)
     }
 
     /// The bytes.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 96] {
-        &self.bytes
+        &self.0
     }
 
     /// The point, on the curve and not infinity; its subgroup is not checked.
     pub(super) fn decode(&self) -> Result<G2Affine, PointError> {
-        self.point.map_or_else(|| raw::g2_on_curve(&self.bytes), Ok)
+        raw::g2_on_curve(&self.0)
     }
 }
 
 impl From<[u8; 96]> for PartialSignature {
     fn from(bytes: [u8; 96]) -> Self {
-        Self::new(bytes)
+        Self(bytes)
     }
 }
 
@@ -96,27 +90,12 @@ impl TryFrom<&[u8]> for PartialSignature {
     type Error = std::array::TryFromSliceError;
 
     fn try_from(bytes: &[u8]) -> Result<Self, Self::Error> {
-        <[u8; 96]>::try_from(bytes).map(Self::new)
-    }
-}
-
-// The point says nothing that the bytes do not.
-impl PartialEq for PartialSignature {
-    fn eq(&self, other: &Self) -> bool {
-        self.bytes == other.bytes
-    }
-}
-
-impl Eq for PartialSignature {}
-
-impl Hash for PartialSignature {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.bytes.hash(state);
+        <[u8; 96]>::try_from(bytes).map(Self)
     }
 }
 
 impl fmt::Debug for PartialSignature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("PartialSignature").field(&Signature::new(self.bytes)).finish()
+        f.debug_tuple("PartialSignature").field(&Signature::new(self.0)).finish()
     }
 }
