@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use eth_types::PublicKey;
 
-use crate::error::{FailStop, OpenError, RecordError, Refusal};
+use crate::error::{FailStop, OpenError, RecordError, Refusal, TaskError};
 use crate::files;
 use crate::identity::Identity;
 use crate::lock::Lock;
@@ -19,7 +19,7 @@ use crate::permit::Permit;
 use crate::record::{Candidate, Request, Safe};
 use crate::sidecar::{Progress, Sidecar};
 use crate::store::Store;
-use crate::writer::{self, Done, Job, Shared};
+use crate::writer::{self, Done, Hold, Job, Shared, Task};
 
 /// Batches that may wait for the writer. It takes all that wait into one commit, so a queue this long
 /// means a disk that has stopped answering.
@@ -79,6 +79,8 @@ pub struct SlashingDb {
 #[derive(Debug)]
 struct Inner {
     shared: Arc<Shared>,
+    identity: Identity,
+    strategy: Strategy,
     access: Access,
     /// `None` once closed.
     jobs: Mutex<Option<SyncSender<Job>>>,
@@ -118,18 +120,14 @@ impl SlashingDb {
         };
         let shared = Arc::new(Shared::new(store, memory));
         let (jobs, queue) = mpsc::sync_channel(QUEUE_BOUND);
-        let thread = writer::spawn(
-            Arc::clone(&shared),
-            queue,
-            lock,
-            sidecar,
-            identity.clone(),
-            options.clone(),
-        )
-        .map_err(|source| file_error("start the writer thread of", path, source))?;
+        let thread =
+            writer::spawn(Arc::clone(&shared), queue, lock, sidecar, identity.clone(), &options)
+                .map_err(|source| file_error("start the writer thread of", path, source))?;
         Ok(Self {
             inner: Arc::new(Inner {
                 shared,
+                identity: identity.clone(),
+                strategy: options.strategy,
                 access: options.access,
                 jobs: Mutex::new(Some(jobs)),
                 thread: Mutex::new(Some(thread)),
@@ -186,6 +184,18 @@ impl SlashingDb {
         }
     }
 
+    /// Whose records these are.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.inner.identity
+    }
+
+    /// Which strategy decides.
+    #[must_use]
+    pub fn strategy(&self) -> Strategy {
+        self.inner.strategy
+    }
+
     /// Whether messages can be recorded.
     ///
     /// # Errors
@@ -198,6 +208,34 @@ impl SlashingDb {
     /// handle get [`RecordError::Closed`] from then on.
     pub fn close(self) {
         self.inner.close();
+    }
+
+    /// Runs work on the writer thread, between two commits, and waits for it.
+    pub(crate) fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Store, &Shared) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, TaskError> {
+        let (value, values) = mpsc::sync_channel(1);
+        let (done, outcome) = mpsc::sync_channel(1);
+        let task = Task {
+            work: Box::new(move |store, shared| {
+                let _ = value.send(work(store, shared)?);
+                Ok(())
+            }),
+            done: Box::new(move |outcome| {
+                let _ = done.send(outcome);
+            }),
+        };
+        let jobs = held(&self.inner.jobs).clone().ok_or(TaskError::Closed)?;
+        jobs.send(Job::Task(task)).map_err(|_| TaskError::Closed)?;
+        drop(jobs);
+        outcome.recv().map_err(|_| TaskError::Closed)??;
+        values.recv().map_err(|_| TaskError::Closed)
+    }
+
+    /// Nothing is moved or pruned while the guard lives.
+    pub(crate) fn hold_background_work(&self) -> Hold {
+        Hold::new(Arc::clone(&self.inner.shared))
     }
 
     fn admit(&self, batch: &[Request]) -> Result<SyncSender<Job>, RecordError> {
@@ -332,6 +370,8 @@ impl Job {
     pub(crate) fn refuse(self, error: RecordError) {
         match self {
             Self::Record { done, .. } => call(done, Err(error)),
+            // Its caller sees the channel closed.
+            Self::Task(_) => {}
         }
     }
 }

@@ -243,6 +243,18 @@ pub enum RecordError {
     Maintenance,
 }
 
+/// Why something other than a record was not done.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum TaskError {
+    /// It failed on the disk, or an earlier commit did and writing does not work yet.
+    #[error(transparent)]
+    Stopped(#[from] FailStop),
+    /// The database has been closed.
+    #[error("the slashing database is closed")]
+    Closed,
+}
+
 /// Why a database was not opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

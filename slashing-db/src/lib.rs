@@ -23,6 +23,7 @@ mod db;
 mod error;
 mod files;
 mod identity;
+pub mod interchange;
 mod lock;
 mod memory;
 mod permit;
@@ -33,7 +34,7 @@ mod store;
 mod writer;
 
 pub use db::{Access, Options, SlashingDb};
-pub use error::{FailStop, OpenError, RecordError, Refusal};
+pub use error::{FailStop, OpenError, RecordError, Refusal, TaskError};
 pub use identity::Identity;
 pub use lock::lock_path;
 pub use memory::{Marks, Strategy};

@@ -26,7 +26,16 @@ impl Marks {
     /// The higher of both in each number.
     #[must_use]
     pub fn max(self, other: Self) -> Self {
-        Self { slot: self.slot.max(other.slot), span: join(self.span, other.span) }
+        Self { slot: self.slot.max(other.slot), span: join(self.span, other.span, Epoch::max) }
+    }
+
+    /// The lower of both in each number that both have.
+    pub(crate) fn min(self, other: Self) -> Self {
+        let slot = match (self.slot, other.slot) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        Self { slot, span: join(self.span, other.span, Epoch::min) }
     }
 
     /// Takes from `other` what is missing here.
@@ -43,10 +52,10 @@ impl Marks {
     }
 }
 
-fn join(a: Option<Span>, b: Option<Span>) -> Option<Span> {
+fn join(a: Option<Span>, b: Option<Span>, pick: fn(Epoch, Epoch) -> Epoch) -> Option<Span> {
     match (a, b) {
         (Some(a), Some(b)) => {
-            Some(Span { source: a.source.max(b.source), target: a.target.max(b.target) })
+            Some(Span { source: pick(a.source, b.source), target: pick(a.target, b.target) })
         }
         (a, b) => a.or(b),
     }
@@ -157,6 +166,12 @@ impl Validator {
     pub(crate) fn forget(&mut self, blocks: usize, votes: usize) {
         self.blocks.drain(..blocks.min(self.blocks.len()));
         self.votes.drain(..votes.min(self.votes.len()));
+    }
+
+    /// Lifts the peaks for a record that went into the archive.
+    pub(crate) fn archive(&mut self, marks: Marks) {
+        self.archived = self.archived.max(marks);
+        self.peak = self.peak.max(marks);
     }
 
     /// Lifts the peaks, and begins the history where there is none. A low watermark that exists is

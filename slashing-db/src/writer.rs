@@ -2,7 +2,7 @@
 //! work when none waits.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
@@ -33,6 +33,18 @@ pub(crate) type Done = Box<dyn FnOnce(Outcome) + Send>;
 pub(crate) enum Job {
     /// Record a batch.
     Record { batch: Vec<Request>, done: Done },
+    /// Anything else that reads or writes the file.
+    Task(Task),
+}
+
+/// What a task does.
+type Work = Box<dyn FnOnce(&mut Store, &Shared) -> rusqlite::Result<()> + Send>;
+
+/// Work on the store, and who hears that it is done. An error stops all signing, as a failed commit
+/// does: memory may be ahead of the disk.
+pub(crate) struct Task {
+    pub(crate) work: Work,
+    pub(crate) done: Box<dyn FnOnce(Result<(), FailStop>) + Send>,
 }
 
 /// What the handles and the writer share. Whoever needs both takes the store before the memory.
@@ -44,6 +56,25 @@ pub(crate) struct Shared {
     memory: RwLock<Memory>,
     stopped: AtomicBool,
     failure: Mutex<Option<FailStop>>,
+    /// How many exports want everything to stay where it is.
+    holds: AtomicUsize,
+}
+
+/// Keeps the background work from moving and pruning, for as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Hold(Arc<Shared>);
+
+impl Hold {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        shared.holds.fetch_add(1, Ordering::AcqRel);
+        Self(shared)
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.holds.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl Shared {
@@ -54,6 +85,7 @@ impl Shared {
             memory: RwLock::new(memory),
             stopped: AtomicBool::new(false),
             failure: Mutex::new(None),
+            holds: AtomicUsize::new(0),
         }
     }
 
@@ -83,11 +115,11 @@ impl Shared {
         }
     }
 
-    fn memory(&self) -> RwLockReadGuard<'_, Memory> {
+    pub(crate) fn memory(&self) -> RwLockReadGuard<'_, Memory> {
         self.memory.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn memory_mut(&self) -> RwLockWriteGuard<'_, Memory> {
+    pub(crate) fn memory_mut(&self) -> RwLockWriteGuard<'_, Memory> {
         self.memory.write().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -124,9 +156,17 @@ pub(crate) fn spawn(
     lock: Lock,
     sidecar: Option<Sidecar>,
     identity: Identity,
-    options: Options,
+    options: &Options,
 ) -> std::io::Result<JoinHandle<()>> {
-    let writer = Writer { shared, queue, _lock: lock, sidecar, identity, options, retry_at: None };
+    let writer = Writer {
+        shared,
+        queue,
+        _lock: lock,
+        sidecar,
+        identity,
+        options: options.clone(),
+        retry_at: None,
+    };
     std::thread::Builder::new().name("slashing-db".to_owned()).spawn(move || writer.run())
 }
 
@@ -163,7 +203,7 @@ impl Writer {
         }
     }
 
-    /// Serves a job together with those that wait behind it.
+    /// Serves a job together with the batches that wait behind it.
     fn serve(&mut self, first: Job) {
         let mut batches = Vec::new();
         let mut records = 0;
@@ -174,18 +214,39 @@ impl Writer {
                     records += batch.len();
                     batches.push((batch, done));
                 }
+                Job::Task(task) => {
+                    self.record(std::mem::take(&mut batches));
+                    self.run_task(task);
+                    return;
+                }
             }
-            next = if records < GROUP_BOUND { self.waiting() } else { None };
+            next = if records < GROUP_BOUND { self.queue.try_recv().ok() } else { None };
         }
         self.record(batches);
     }
 
-    fn waiting(&self) -> Option<Job> {
-        self.queue.try_recv().ok()
+    fn run_task(&mut self, task: Task) {
+        let outcome = self.still_stopped().map_or(Ok(()), Err).and_then(|()| {
+            let worked = held(&self.shared.store).as_mut().map_or(
+                Err(rusqlite::Error::InvalidQuery),
+                |store| {
+                    (task.work)(store, &self.shared)?;
+                    if let Some(sidecar) = &mut self.sidecar {
+                        note(sidecar, store);
+                    }
+                    Ok(())
+                },
+            );
+            worked.map_err(|error| self.fail(&error))
+        });
+        (task.done)(outcome);
     }
 
     /// Records batches in one transaction and answers them.
     fn record(&mut self, batches: Vec<(Vec<Request>, Done)>) {
+        if batches.is_empty() {
+            return;
+        }
         if let Some(failure) = self.still_stopped() {
             for (_, done) in batches {
                 call(done, Err(failure.clone().into()));
@@ -236,10 +297,7 @@ impl Writer {
         drop(memory);
         store.append(&mut additions, registrations)?;
         if let Some(sidecar) = &mut self.sidecar {
-            // Without it the commit stands; only a lost commit might not be noticed later.
-            if let Err(error) = sidecar.note(&store.progress()) {
-                tracing::warn!(%error, "the slashing database's progress file could not be written");
-            }
+            note(sidecar, store);
         }
         Ok(())
     }
@@ -306,7 +364,8 @@ impl Writer {
     fn step(&self) -> rusqlite::Result<bool> {
         let mut guard = held(&self.shared.store);
         let Some(store) = guard.as_mut() else { return Ok(false) };
-        if store.journal_rows() > self.options.journal_rows {
+        let held = self.shared.holds.load(Ordering::Acquire) > 0;
+        if !held && store.journal_rows() > self.options.journal_rows {
             let fold = store.begin_fold(&mut self.shared.memory_mut())?;
             if let Some(fold) = fold {
                 store.commit_fold(&fold)?;
@@ -316,5 +375,13 @@ impl Writer {
         }
         store.checkpoint()?;
         Ok(false)
+    }
+}
+
+/// Notes how far the database has come. Without it the commit stands; only its loss might not be
+/// noticed later.
+fn note(sidecar: &mut Sidecar, store: &Store) {
+    if let Err(error) = sidecar.note(&store.progress()) {
+        tracing::warn!(%error, "the slashing database's progress file could not be written");
     }
 }

@@ -15,7 +15,7 @@ pub(crate) fn blocks_at(
     validator: &Validator,
     slot: Slot,
 ) -> rusqlite::Result<Vec<SignedBlock>> {
-    conn.prepare_cached("SELECT signing_root FROM blocks WHERE slot = ?1 AND validator_id = ?2")?
+    conn.prepare_cached("SELECT signing_root FROM blocks WHERE validator_id = ?2 AND slot = ?1")?
         .query_map(params![sql(slot.as_u64()), validator.id], |row| {
             Ok(SignedBlock { slot, signing_root: root(row, 0)? })
         })?
@@ -64,7 +64,7 @@ pub(crate) fn add_facts(
 }
 
 /// A validator's votes for one target epoch.
-fn votes_at(
+pub(crate) fn votes_at(
     conn: &Connection,
     validator_id: i64,
     target: Epoch,

@@ -40,7 +40,7 @@ impl Store {
         touched.dedup();
         for row in &rows {
             if let Some(validator) = memory.by_id(row.validator_id) {
-                validator.archived = validator.archived.max(marks(&row.candidate));
+                validator.archive(marks(&row.candidate));
             }
         }
         let mut validators_digest = self.metadata.validators_digest;

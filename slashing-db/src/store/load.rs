@@ -70,8 +70,7 @@ fn verify_archive(
             None => stray = Some(validator_id),
         }
     };
-    let mut statement =
-        conn.prepare("SELECT slot, validator_id, signing_root FROM blocks NOT INDEXED")?;
+    let mut statement = conn.prepare("SELECT slot, validator_id, signing_root FROM blocks")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let block = SignedBlock { slot: number(row, 0)?.into(), signing_root: root(row, 2)? };

@@ -70,13 +70,13 @@ CREATE TABLE journal (
 ) STRICT;
 
 CREATE TABLE blocks (
-    slot INTEGER NOT NULL,
     validator_id INTEGER NOT NULL,
+    slot INTEGER NOT NULL,
     signing_root BLOB NOT NULL,
-    PRIMARY KEY (slot, validator_id, signing_root)
+    PRIMARY KEY (validator_id, slot, signing_root)
 ) STRICT, WITHOUT ROWID;
 
--- By target first, so that an epoch's rows lie side by side.
+-- By target first: an epoch's rows, one for each validator, lie side by side and are written together.
 CREATE TABLE attestations (
     target_epoch INTEGER NOT NULL,
     validator_id INTEGER NOT NULL,

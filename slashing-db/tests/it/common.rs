@@ -1,9 +1,12 @@
 //! What the tests share: a database in a directory of its own, and short ways to ask it.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Cursor;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use eth_types::{Epoch, PublicKey, Root, Slot};
+use slashing_db::interchange::{ExportOptions, ImportError, ImportReport};
 use slashing_db::{Candidate, Identity, Options, Refusal, Request, SlashingDb};
 use tempfile::TempDir;
 
@@ -75,4 +78,29 @@ pub(crate) fn record(
 ) -> Result<Root, Refusal> {
     let permit = db.record(vec![Request { validator, candidate }]).unwrap().remove(0)?;
     Ok(permit.signing_root())
+}
+
+/// Imports a text that every key of is ours.
+pub(crate) fn import(db: &SlashingDb, text: &str) -> Result<ImportReport, ImportError> {
+    db.import(&mut Cursor::new(text), &|key| Some(*key), &mut |_| {})
+}
+
+/// Exports everything.
+pub(crate) fn export(db: &SlashingDb) -> String {
+    let mut text = Vec::new();
+    db.export(&mut text, &ExportOptions::default(), &mut |_| {}).unwrap();
+    String::from_utf8(text).unwrap()
+}
+
+/// A file's content without its order: the record lines of each validator, sorted.
+pub(crate) fn content(text: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let file: serde_json::Value = serde_json::from_str(text).unwrap();
+    let mut content: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for entry in file["data"].as_array().unwrap() {
+        let lines = content.entry(entry["pubkey"].as_str().unwrap().to_owned()).or_default();
+        for list in ["signed_blocks", "signed_attestations"] {
+            lines.extend(entry[list].as_array().unwrap().iter().map(ToString::to_string));
+        }
+    }
+    content
 }

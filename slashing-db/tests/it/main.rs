@@ -1,8 +1,14 @@
 //! Integration tests of the slashing database.
-#![expect(clippy::unwrap_used, reason = "a helper that cannot go on fails the test there")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a helper that cannot go on fails the test there"
+)]
 
 mod common;
 mod concurrency;
 mod durability;
 mod identity;
+mod interchange;
 mod model;
+mod vectors;
