@@ -7,7 +7,11 @@
 #![forbid(unsafe_code)]
 
 pub mod accept;
+pub mod assemble;
 pub mod backend;
+pub mod cluster_backend;
+pub mod cluster_metrics;
+pub mod cmd;
 pub mod config;
 pub mod duty;
 pub mod error;
@@ -17,4 +21,5 @@ pub mod metrics;
 pub mod router;
 mod routes;
 pub mod server;
+pub mod shutdown;
 pub mod telemetry;

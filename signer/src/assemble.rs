@@ -1,0 +1,268 @@
+//! Puts a node together: data directory, slashing database, listeners, links to the other operators,
+//! HTTP interface. `synod run` runs one, `synod demo` several in one process.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use eth_types::PublicKey;
+use eth_types::network::Network;
+use prometheus::Registry;
+use slashing_db::{Identity, Options, SlashingDb};
+use threshold::data_dir::{self, LoadOptions, NodeKeys};
+use threshold::net::{Multiaddr, NetConfig, PeerInfo};
+use threshold::share::ValidatorShare;
+use threshold::work::ValidatorKeys;
+use threshold::{Cluster, NodeConfig};
+use threshold_protocol::bls::SigningShare;
+use threshold_protocol::policy::{Policy, Validator};
+use threshold_protocol::timing::Timing;
+use threshold_protocol::{OperatorIndex, Quorum};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::cluster_backend::ClusterBackend;
+use crate::cluster_metrics::ClusterMetrics;
+use crate::config::{HttpArgs, MetricsArgs, P2pArgs};
+use crate::host::HostAllowList;
+use crate::metrics::Metrics;
+use crate::router::{App, metrics_router, router};
+use crate::server::serve;
+
+/// Name of the slashing database in a data directory.
+pub const SLASHING_DB_FILE: &str = "slashing-protection.sqlite";
+/// Name of the file of witnessed duties in a data directory.
+const WITNESS_FILE: &str = "witnessed-duties.jsonl";
+
+/// What a node is started with.
+#[derive(Debug, Clone)]
+pub struct NodeOptions {
+    /// Its directory.
+    pub data_dir: PathBuf,
+    /// The HTTP interface.
+    pub http: HttpArgs,
+    /// The metrics interface.
+    pub metrics: MetricsArgs,
+    /// The links to the other operators.
+    pub p2p: P2pArgs,
+    /// The chain, if it is not to be found from the cluster lock.
+    pub network: Option<Network>,
+    /// What is co-signed.
+    pub policy: Policy,
+    /// How to look at the data directory.
+    pub load: LoadOptions,
+    /// Sign with a slashing database that looks restored from an old copy.
+    pub accept_restored_database: bool,
+}
+
+/// A running node.
+#[derive(Debug)]
+pub struct Node {
+    /// Signs.
+    pub cluster: Cluster,
+    /// Which operator of the lock it is.
+    pub operator: OperatorIndex,
+    /// The chain.
+    pub network: Network,
+    /// Where the HTTP interface listens.
+    pub http: SocketAddr,
+    /// Where the metrics interface listens.
+    pub metrics: Option<SocketAddr>,
+    db: SlashingDb,
+    stop: watch::Sender<bool>,
+    servers: Vec<JoinHandle<()>>,
+}
+
+impl Node {
+    /// Loads, opens, binds and starts everything. What is wrong is found before anything is served.
+    ///
+    /// # Errors
+    /// What, where, and what to do.
+    pub async fn start(options: NodeOptions) -> anyhow::Result<Self> {
+        let (dir, load) = (options.data_dir.clone(), options.load.clone());
+        let keys = tokio::task::spawn_blocking(move || data_dir::load(&dir, &load)).await??;
+        let network = network_of(&keys, options.network.as_ref())?;
+        let (operator, lock_hash) = (keys.operator, keys.lock.lock_hash());
+
+        // Ports first: a second start of the same node fails here with a message about it, and what
+        // follows is not started in vain.
+        let http = options.http.listen().await?;
+        let metrics_listener = options.metrics.listen().await?;
+        let (http_address, metrics_address) = (
+            http.local_addr()?,
+            metrics_listener.as_ref().map(TcpListener::local_addr).transpose()?,
+        );
+
+        let registry = Registry::new();
+        let metrics = Arc::new(Metrics::register(&registry)?);
+        let cluster_metrics = ClusterMetrics::register(&registry)?;
+
+        let identity = Identity {
+            genesis_validators_root: network.genesis_validators_root(),
+            network: network.name().to_owned(),
+            cluster_lock_hash: Some(lock_hash),
+        };
+        let db_path = options.data_dir.join(SLASHING_DB_FILE);
+        let db_options =
+            Options { accept_restored: options.accept_restored_database, ..Options::default() };
+        let db =
+            tokio::task::spawn_blocking(move || SlashingDb::open(&db_path, &identity, db_options))
+                .await??;
+
+        let config = node_config(keys, &options, &network, db.clone())?;
+        let cluster = Cluster::start(config, Arc::new(cluster_metrics.clone())).await?;
+        metrics.set_signers_loaded(cluster.public_keys().len());
+        cluster_metrics.follow(&cluster);
+
+        let (stop, stopped) = watch::channel(false);
+        let app = App {
+            backend: Arc::new(ClusterBackend::new(cluster.clone(), network.clone())),
+            network: network.clone(),
+            metrics: Arc::clone(&metrics),
+            hosts: HostAllowList::new(&options.http.http_host_allowlist),
+        };
+        let mut servers =
+            vec![tokio::spawn(serve(http, router(app), stop_signal(stopped.clone())))];
+        if let Some(listener) = metrics_listener {
+            let hosts = HostAllowList::new(&options.metrics.metrics_host_allowlist);
+            let app = metrics_router(registry, metrics, hosts);
+            servers.push(tokio::spawn(serve(listener, app, stop_signal(stopped))));
+        }
+        Ok(Self {
+            cluster,
+            operator,
+            network,
+            http: http_address,
+            metrics: metrics_address,
+            db,
+            stop,
+            servers,
+        })
+    }
+
+    /// Stops accepting, finishes what runs, closes the links and the database.
+    pub async fn stop(self) {
+        // The servers hold the other end.
+        let _ = self.stop.send(true);
+        for server in self.servers {
+            if let Err(error) = server.await {
+                tracing::error!(%error, "a server ended badly");
+            }
+        }
+        self.cluster.shutdown().await;
+        let db = self.db;
+        if let Err(error) = tokio::task::spawn_blocking(move || db.close()).await {
+            tracing::error!(%error, "the slashing database was not closed in order");
+        }
+    }
+
+    /// The validators' public keys.
+    #[must_use]
+    pub fn public_keys(&self) -> &[PublicKey] {
+        self.cluster.public_keys()
+    }
+}
+
+async fn stop_signal(mut stopped: watch::Receiver<bool>) {
+    // An error means that the sender is gone, which is a reason to stop as well.
+    let _ = stopped.wait_for(|stop| *stop).await;
+}
+
+/// The chain of the lock, or the one given; they have to be the same.
+fn network_of(keys: &NodeKeys, given: Option<&Network>) -> anyhow::Result<Network> {
+    let version = keys.lock.fork_version();
+    let Some(network) = given.cloned().or_else(|| keys.lock.network()) else {
+        anyhow::bail!(
+            "the cluster lock is for a network with genesis fork version {version}, which is not built \
+             in: give --network FILE --genesis-validators-root ROOT --genesis-time SECONDS"
+        );
+    };
+    anyhow::ensure!(
+        network.genesis_fork_version() == version,
+        "the cluster lock is for a network with genesis fork version {version}, but --network {} has {}",
+        network.name(),
+        network.genesis_fork_version()
+    );
+    Ok(network)
+}
+
+fn node_config(
+    keys: NodeKeys,
+    options: &NodeOptions,
+    network: &Network,
+    db: SlashingDb,
+) -> anyhow::Result<NodeConfig> {
+    let NodeKeys { identity, lock, operator, shares } = keys;
+    let threshold = lock.threshold();
+    let quorum = Quorum::new(threshold.operators().into(), threshold.threshold().into())?;
+    let peers = lock
+        .operators()
+        .iter()
+        .zip(0..)
+        .map(|(operator, index)| PeerInfo {
+            index: OperatorIndex::new(index),
+            public_key: operator.enr().public_key_bytes(),
+        })
+        .collect();
+    let validators = lock
+        .validators()
+        .iter()
+        .map(|validator| Validator {
+            public_key: validator.public_key(),
+            fee_recipient: validator.fee_recipient(),
+        })
+        .collect();
+    let keys = lock
+        .validators()
+        .iter()
+        .zip(shares)
+        .map(|(validator, (_, share))| {
+            Ok(ValidatorKeys {
+                share: ValidatorShare::new(
+                    validator.public_key(),
+                    SigningShare::new(share, threshold)?,
+                ),
+                public: validator.shares().clone(),
+            })
+        })
+        .collect::<anyhow::Result<_>>()?;
+    let net = NetConfig {
+        identity: identity.to_bytes(),
+        me: operator,
+        peers,
+        lock_hash: lock.lock_hash().into(),
+        listen: options.p2p.p2p_tcp_address.clone(),
+        external_ip: options.p2p.p2p_external_ip,
+        external_hostname: options.p2p.p2p_external_hostname.clone(),
+        relays: multiaddrs("--p2p-relays", &options.p2p.p2p_relays)?,
+        static_peers: multiaddrs("--p2p-peers", &options.p2p.p2p_peers)?,
+    };
+    Ok(NodeConfig {
+        quorum,
+        network: network.clone(),
+        timing: Timing::for_network(network),
+        policy: options.policy.clone(),
+        validators,
+        keys,
+        net,
+        db,
+        witness_file: witness_file(&options.data_dir),
+    })
+}
+
+fn witness_file(data_dir: &Path) -> PathBuf {
+    data_dir.join(WITNESS_FILE)
+}
+
+fn multiaddrs(option: &str, texts: &[String]) -> anyhow::Result<Vec<Multiaddr>> {
+    texts
+        .iter()
+        .map(|text| {
+            text.parse().with_context(|| {
+                format!("{option} {text}: expected a multiaddress such as /ip4/1.2.3.4/tcp/3610/p2p/16U..")
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,87 @@
+//! The cluster behind the HTTP routes.
+
+use eth_types::duty::Duty;
+use eth_types::network::Network;
+use eth_types::{PublicKey, Signature};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use threshold::{Cluster, ClusterError};
+use threshold_protocol::engine::SignFailure;
+
+use crate::backend::{Backend, Health, KeySource, NotReady, Peers, SignError};
+
+/// Signs with a cluster.
+#[derive(Debug)]
+pub struct ClusterBackend {
+    cluster: Cluster,
+    network: Network,
+}
+
+impl ClusterBackend {
+    /// Takes a running node.
+    #[must_use]
+    pub const fn new(cluster: Cluster, network: Network) -> Self {
+        Self { cluster, network }
+    }
+
+    fn refusal(&self, error: ClusterError) -> SignError {
+        match error {
+            ClusterError::UnknownValidator(validator) => SignError::UnknownKey { validator },
+            ClusterError::Slashing(refusal) => SignError::Slashing(refusal.to_string()),
+            // Clients take 500 for worth another try.
+            ClusterError::Busy => SignError::Timeout(error.to_string()),
+            ClusterError::Stopped => SignError::Unavailable(error.to_string()),
+            ClusterError::Failed(failure) => match failure {
+                SignFailure::Outvoted { key, asked, signed } => SignError::Outvoted {
+                    slot: key.slot(),
+                    epoch: key.slot().epoch(self.network.slots_per_epoch()),
+                    asked,
+                    signed,
+                },
+                SignFailure::Slashable(reason) => SignError::Slashing(reason),
+                SignFailure::Policy(reason) => SignError::Policy(reason.to_string()),
+                SignFailure::Invalid(_)
+                | SignFailure::Window { .. }
+                | SignFailure::RefusedByPeers(_) => SignError::Policy(failure.to_string()),
+                SignFailure::NotEnough(reason) => SignError::NotEnoughOperators(reason),
+            },
+        }
+    }
+}
+
+impl Backend for ClusterBackend {
+    /// All validators of the lock: each of them can sign, or none, as long as operators are missing.
+    fn public_keys(&self) -> Result<Vec<PublicKey>, NotReady> {
+        Ok(self.cluster.public_keys().to_vec())
+    }
+
+    fn sign(
+        &self,
+        validator: PublicKey,
+        duty: Duty,
+    ) -> BoxFuture<'_, Result<Signature, SignError>> {
+        async move { self.cluster.sign(validator, duty).await.map_err(|error| self.refusal(error)) }
+            .boxed()
+    }
+
+    fn health(&self) -> Health {
+        let status = self.cluster.status();
+        Health {
+            keys: vec![KeySource {
+                id: "keystores-bulk-loading",
+                loaded: self.cluster.public_keys().len(),
+                errors: 0,
+            }],
+            slashing_database: self
+                .cluster
+                .slashing_db()
+                .health()
+                .map_err(|stopped| stopped.to_string()),
+            peers: Some(Peers {
+                connected: status.connected.len() + 1,
+                operators: status.quorum.operators(),
+                quorum: status.quorum.threshold(),
+            }),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! `synod run`: one node of a cluster.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::ValueEnum;
+use threshold::cluster_file::WalletSignatures;
+use threshold::data_dir::{LoadOptions, SecretPermissions};
+use threshold_protocol::policy::Policy;
+
+use crate::assemble::{Node, NodeOptions};
+use crate::config::{DataArgs, HttpArgs, LogArgs, MetricsArgs, NetworkArgs, P2pArgs};
+use crate::{shutdown, telemetry};
+
+/// Options of `synod run`.
+#[derive(Debug, clap::Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    node: NodeArgs,
+    #[command(flatten)]
+    http: HttpArgs,
+    #[command(flatten)]
+    metrics: MetricsArgs,
+    #[command(flatten)]
+    p2p: P2pArgs,
+    #[command(flatten)]
+    network: NetworkArgs,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+/// Options of a node that belong to no other group.
+#[derive(Debug, clap::Args)]
+struct NodeArgs {
+    /// The node's ENR private key [default: enr-private-key in the data directory].
+    #[arg(long, value_name = "FILE")]
+    private_key_file: Option<PathBuf>,
+
+    /// The cluster lock [default: cluster-lock.json in the data directory].
+    #[arg(long, value_name = "FILE")]
+    lock_file: Option<PathBuf>,
+
+    /// What to co-sign for other operators' validator clients.
+    #[arg(long, value_name = "POLICY", value_enum, default_value_t = Cosign::All)]
+    cosign: Cosign,
+
+    /// Sign with a slashing database that looks restored from an old copy. Import a newer export first,
+    /// or wait two epochs.
+    #[arg(long)]
+    accept_restored_database: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Cosign {
+    /// Whatever policy allows.
+    All,
+    /// Nothing that this node's own validator client did not ask for.
+    OwnVcOnly,
+}
+
+pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
+    telemetry::init(&args.log)?;
+    let options = NodeOptions {
+        data_dir: args.data.data_dir.clone(),
+        http: args.http.clone(),
+        metrics: args.metrics.clone(),
+        p2p: args.p2p.clone(),
+        network: args.network.network()?,
+        policy: Policy {
+            own_client_only: args.node.cosign == Cosign::OwnVcOnly,
+            ..Policy::default()
+        },
+        load: LoadOptions {
+            private_key_file: args.node.private_key_file.clone(),
+            lock_file: args.node.lock_file.clone(),
+            validator_keys_dir: None,
+            wallets: WalletSignatures::default(),
+            permissions: SecretPermissions::Refuse,
+        },
+        accept_restored_database: args.node.accept_restored_database,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(async {
+        let node = Node::start(options).await?;
+        tracing::info!(
+            operator = %node.operator,
+            network = node.network.name(),
+            validators = node.public_keys().len(),
+            http = %node.http,
+            metrics = node.metrics.map(tracing::field::display),
+            p2p = ?node.cluster.net().listen_addresses(),
+            "signing"
+        );
+        shutdown::requested().await?;
+        tracing::info!("stopping");
+        node.stop().await;
+        Ok(ExitCode::SUCCESS)
+    })
+}
