@@ -199,7 +199,8 @@ pub fn load(dir: &Path, options: &LoadOptions) -> Result<NodeKeys, DataDirError>
 }
 
 /// Names of a validator's share keystore and of its password; `validator` is its place in the lock.
-pub(crate) fn keystore_files(keys_dir: &Path, validator: usize) -> (PathBuf, PathBuf) {
+#[must_use]
+pub fn keystore_files(keys_dir: &Path, validator: usize) -> (PathBuf, PathBuf) {
     let name = |extension: &str| keys_dir.join(format!("keystore-{validator}.{extension}"));
     (name("json"), name("txt"))
 }

@@ -61,3 +61,27 @@ fn keccak(parts: &[&[u8]]) -> [u8; 32] {
     }
     hasher.finalize().into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pinned when the digests of real wallets' signatures recovered to those wallets.
+    #[test]
+    fn digests_are_those_that_wallets_sign() {
+        let hash = Root::new([0x11; 32]);
+        let digest = |message: Message<'_>, chain_id| hex::encode(message.digest(chain_id));
+        assert_eq!(
+            digest(Message::CreatorConfigHash(&hash), 1),
+            "46c91dcf7684ad51df52e5c01a2b73df5a553d95a1450126593768319cde79d7"
+        );
+        assert_eq!(
+            digest(Message::OperatorConfigHash(&hash), 1),
+            "cff5f4d404409246befc8f0cf3cea7040c0e35f0df4f95aa5b93d4ec91201b0a"
+        );
+        assert_eq!(
+            digest(Message::Enr("enr:-abc"), 560_048),
+            "1d0b810b7bde6c70d6704a19b01f543f5db574759121796e54653a47c8af34b8"
+        );
+    }
+}

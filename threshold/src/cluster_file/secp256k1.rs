@@ -10,8 +10,8 @@ const SIGNATURE_BYTES: usize = 65;
 /// Why no public key comes out of a signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RecoverError {
-    /// Not 65 bytes.
-    #[error("a signature has {SIGNATURE_BYTES} bytes, this one has {0}")]
+    /// Not 65 bytes; several times 65 are the signatures of a contract account's owners.
+    #[error("a signature by a key has {SIGNATURE_BYTES} bytes, this one has {0}")]
     Length(usize),
     /// V is not 0, 1, 27 or 28.
     #[error("the last byte of a signature is 0, 1, 27 or 28, not {0}")]

@@ -172,8 +172,15 @@ impl Staging {
             }
             published.push(to);
         }
-        files::sync_dir(&self.cluster_dir)
-            .map_err(|source| DealerError::Write { path: self.cluster_dir.clone(), source })?;
+        let sync = |path: &Path| {
+            files::sync_dir(path)
+                .map_err(|source| DealerError::Write { path: path.to_owned(), source })
+        };
+        sync(&self.cluster_dir)?;
+        if !self.existed {
+            let parent = self.cluster_dir.parent().filter(|path| !path.as_os_str().is_empty());
+            sync(parent.unwrap_or_else(|| Path::new(".")))?;
+        }
         Ok(published)
     }
 }
