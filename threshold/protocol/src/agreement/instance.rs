@@ -17,8 +17,9 @@ use crate::timing::{Schedule, UnixMillis};
 /// quorum's commits of one round arrive close together.
 const COMMIT_ROUNDS_KEPT: usize = 4;
 
-/// Values kept for each operator: its candidate, its endorsement, and what its certificates name.
-const VALUES_PER_OPERATOR: usize = 4;
+/// Values that one operator may bring in with votes of its own: its candidate, its endorsement, and
+/// what it proposes or prepares that others have not named before.
+const VALUES_PER_OPERATOR: u8 = 4;
 
 /// DECIDED answers to one operator: it needs one, and a lost one is asked for again.
 const DECIDED_ANSWERS: u8 = 8;
@@ -102,6 +103,8 @@ pub struct Instance {
     /// Operators that lied earlier: their endorsements are not counted.
     pub(super) ignored: OperatorSet,
     pub(super) values: BTreeMap<Root, Value>,
+    /// How many values each operator has brought in.
+    brought: PerOperator<u8>,
 
     // Round 0.
     pub(super) own_value: Option<Root>,
@@ -151,6 +154,7 @@ impl Instance {
             participates,
             ignored,
             values: BTreeMap::new(),
+            brought: PerOperator::new(),
             own_value: None,
             candidates: Vec::new(),
             candidates_since: None,
@@ -454,17 +458,28 @@ impl Instance {
         Some(certificate)
     }
 
-    /// Keeps the value of a root that a checked vote names. False if it is not known then.
-    pub(super) fn learn(&mut self, root: Root, values: &[Value], quorum: Quorum) -> bool {
-        if self.values.contains_key(&root) {
+    /// Keeps the value that a checked vote names. False if it is not known then. What an operator may
+    /// bring in is counted operator by operator, so that a liar's values do not keep out the others'.
+    pub(super) fn learn(&mut self, vote: &Vote, values: &[Value]) -> bool {
+        if self.values.contains_key(&vote.root()) {
             return true;
         }
-        if self.values.len() >= VALUES_PER_OPERATOR * quorum.operators() {
-            return false;
+        let brought = self.brought.get(&vote.from()).copied().unwrap_or_default();
+        let learnt = brought < VALUES_PER_OPERATOR && self.learn_certified(vote.root(), values);
+        if learnt {
+            self.brought.insert(vote.from(), brought + 1);
         }
-        let Some(value) = values.iter().find(|value| value.root() == root) else { return false };
-        self.values.insert(root, value.clone());
-        true
+        learnt
+    }
+
+    /// Keeps a value that a quorum's votes name: there is one a round. False if it is not known then.
+    pub(super) fn learn_certified(&mut self, root: Root, values: &[Value]) -> bool {
+        if !self.values.contains_key(&root)
+            && let Some(value) = values.iter().find(|value| value.root() == root)
+        {
+            self.values.insert(root, value.clone());
+        }
+        self.values.contains_key(&root)
     }
 
     /// Keeps an endorsement; a second one on another value is a proven lie.
@@ -494,6 +509,7 @@ impl Instance {
             if let Some(votes) = oldest.and_then(|round| self.commits.get_mut(&round)) {
                 votes.remove(&operator);
             }
+            self.commits.retain(|_, votes| !votes.is_empty());
         }
     }
 

@@ -32,7 +32,7 @@ impl Instance {
         ctx: &Context<'_>,
     ) -> Option<()> {
         let vote = self.check(vote, VoteKind::Candidate, ctx)?;
-        self.learn(vote.root(), &values, ctx.quorum).then_some(())?;
+        self.learn(&vote, &values).then_some(())?;
         self.hold_candidate(&vote, ctx);
         Some(())
     }
@@ -45,7 +45,7 @@ impl Instance {
         out: &mut Vec<Effect>,
     ) -> Option<()> {
         let vote = self.check(vote, VoteKind::Endorse, ctx)?;
-        self.learn(vote.root(), &values, ctx.quorum).then_some(())?;
+        self.learn(&vote, &values).then_some(())?;
         self.hold_endorsement(vote, out);
         Some(())
     }
@@ -63,7 +63,7 @@ impl Instance {
             .map(|vote| self.check(vote, VoteKind::Endorse, ctx))
             .collect::<Option<_>>()?;
         for vote in &votes {
-            self.learn(vote.root(), &values, ctx.quorum);
+            self.learn(vote, &values);
             self.hold_endorsement(*vote, out);
         }
         is_split(&votes, ctx.quorum).then_some(())?;
@@ -85,10 +85,10 @@ impl Instance {
             let certificate = self.check_certificate(certificate?, ctx, out)?;
             let certified = Prepared { round: 0, root: vote.root() };
             (certificate.prepared() == certified).then_some(())?;
-            self.learn(vote.root(), &values, ctx.quorum);
+            self.learn_certified(vote.root(), &values);
             self.raise_highest(&certificate);
         } else {
-            self.learn(vote.root(), &values, ctx.quorum);
+            self.learn(&vote, &values);
         }
         self.hold_commit(vote);
         Some(())

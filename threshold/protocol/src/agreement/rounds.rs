@@ -58,7 +58,7 @@ impl Instance {
             (Some(prepared), Some(certificate)) if prepared.round < vote.round() => {
                 let certificate = self.check_certificate(certificate, ctx, out)?;
                 (certificate.prepared() == prepared).then_some(())?;
-                self.learn(prepared.root, &values, ctx.quorum);
+                self.learn_certified(prepared.root, &values);
                 self.raise_highest(&certificate);
                 Some(certificate)
             }
@@ -67,7 +67,7 @@ impl Instance {
         };
         for endorsement in change.endorsements.into_iter().take(ctx.quorum.operators()) {
             if let Some(endorsement) = self.check(endorsement, VoteKind::Endorse, ctx) {
-                self.learn(endorsement.root(), &values, ctx.quorum);
+                self.learn(&endorsement, &values);
                 self.hold_endorsement(endorsement, out);
             }
         }
@@ -110,6 +110,7 @@ impl Instance {
                 let certificate = self.check_certificate(certificate, ctx, out)?;
                 let binds = certificate.prepared() == named && named.root == vote.root();
                 (binds && named.round < round).then_some(())?;
+                self.learn_certified(vote.root(), &values);
                 self.raise_highest(&certificate);
             }
             (Some(_), None) => return None,
@@ -119,12 +120,12 @@ impl Instance {
                     if endorsement.root() == vote.root() {
                         shown.insert(endorsement.from());
                     }
-                    self.learn(endorsement.root(), &values, ctx.quorum);
+                    self.learn(&endorsement, &values);
                     self.hold_endorsement(endorsement, out);
                 }
             }
         }
-        self.learn(vote.root(), &values, ctx.quorum).then_some(())?;
+        self.learn(&vote, &values).then_some(())?;
         for change in changes {
             // Who asks for this round is there; its certificate, if any, came with the proposal.
             self.hold_round_change(HeldRoundChange { vote: change, certificate: None });
@@ -142,7 +143,7 @@ impl Instance {
         ctx: &Context<'_>,
     ) -> Option<()> {
         let vote = self.check(vote, VoteKind::Prepare, ctx)?;
-        self.learn(vote.root(), &values, ctx.quorum);
+        self.learn(&vote, &values);
         self.hold_prepare(vote);
         Some(())
     }
@@ -163,7 +164,7 @@ impl Instance {
             votes.iter().all(|vote| vote.round() == first.round() && vote.root() == first.root());
         let voters: OperatorSet = votes.iter().map(Vote::from).collect();
         let decided = alike && voters.len() >= ctx.quorum.threshold();
-        (decided && self.learn(first.root(), &values, ctx.quorum)).then_some(())?;
+        (decided && self.learn_certified(first.root(), &values)).then_some(())?;
         let commits: PerOperator<Vote> =
             votes.into_iter().map(|vote| (vote.from(), vote)).collect();
         // A whole quorum replaces what single votes were held for this round.
@@ -294,8 +295,11 @@ impl Instance {
     /// for which this node holds an honest operator's endorsement at least.
     fn is_acceptable(&self, root: Root, shown: usize, ctx: &Context<'_>) -> bool {
         let honest = ctx.quorum.one_honest();
-        let pushes_aside = shown < honest
-            && self.tallies().iter().any(|(other, count)| *other != root && *count >= honest);
+        // A value that would itself be refused, for its source, stands in nobody's way.
+        let stands = |(other, count): (&Root, &usize)| {
+            *other != root && *count >= honest && self.is_source_known(*other, ctx)
+        };
+        let pushes_aside = shown < honest && self.tallies().iter().any(stands);
         let pointless = matches!(self.key, InstanceKey::Block { .. }) && !self.engaged(ctx);
         !pushes_aside && !pointless && self.is_source_known(root, ctx)
     }
