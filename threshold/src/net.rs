@@ -7,7 +7,7 @@
 //!   TCP, TLS over QUIC). Whoever is not in the lock is refused once its key is known; configured relays are let in and get to
 //!   see encrypted bytes only. The first words on a link are the lock hash, so that two clusters of the same
 //!   operators do not mix.
-//! - **Links**: one stream per peer, used in both directions, with length-prefixed frames ([`frame`]). It is
+//! - **Links**: one stream per peer, used in both directions, with length-prefixed frames (see `frame`). It is
 //!   announced by [`NetEvent::Connected`] when frames flow both ways, and its end by
 //!   [`NetEvent::Disconnected`]; frames of one peer come in the order they were sent (urgent ones overtake).
 //!   A link that breaks is built again for as long as the node runs. What waited for it is lost: on

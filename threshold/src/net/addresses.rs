@@ -88,6 +88,11 @@ impl AddressBook {
         }
     }
 
+    /// How many addresses are known.
+    pub(super) const fn len(&self) -> usize {
+        self.lanes.len()
+    }
+
     /// An address whose time has come; it counts as being dialled from now on.
     pub(super) fn next_due(&mut self, ways: Ways, now: Instant) -> Option<Multiaddr> {
         let mut due = self.lanes.iter_mut().filter(|lane| lane.is_open(ways));

@@ -22,6 +22,7 @@ use super::link::{LinkEnd, LinkReport, LinkStream, PeerTask};
 use super::peer::{Action, Connection, Peer, Verdict};
 use super::relays::{Relay, circuit};
 use super::resolve::{has_name, resolve};
+use super::stats::PeerStats;
 use super::streams::{StreamEvent, StreamOutcome};
 use super::transport::{Behaviour, BehaviourEvent};
 use super::{NetEvent, Shared};
@@ -33,7 +34,8 @@ const STREAM_QUEUE: usize = 2;
 /// Reports and resolved names on their way to this task, which never waits for anyone.
 const REPORT_QUEUE: usize = 64;
 
-/// How long the peers' tasks may take to end; a little longer than they allow themselves.
+/// How long the peers' tasks and the connections may take to end; a little longer than the tasks allow
+/// themselves.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(700);
 
 /// A pause of the loop when nothing is due.
@@ -100,6 +102,7 @@ impl Driver {
             tasks.spawn(task.run());
             let we_are_lower = roster.me < index;
             let book = AddressBook::new(peer.addresses, circuits.clone(), we_are_lower, now);
+            peer_shared.stats.addresses.store(book.len() as u64, Relaxed);
             let state = Peer::new(we_are_lower, book, now);
             let dials = HashMap::new();
             peers.insert(index, Entry { peer_id: peer.peer_id, state, streams, dials });
@@ -138,16 +141,29 @@ impl Driver {
         self.finish().await;
     }
 
-    /// Lets the peers' tasks send what waits, with the swarm still running beneath them.
+    /// Lets the peers' tasks send what waits, with the swarm still running beneath them, and then closes the
+    /// connections, so that the peers need not find out by silence.
     async fn finish(mut self) {
         let deadline = tokio::time::sleep(SHUTDOWN_TIMEOUT);
         tokio::pin!(deadline);
+        let mut closing = false;
         loop {
+            if self.tasks.is_empty() && !closing {
+                closing = true;
+                for entry in self.peers.values() {
+                    // Fails only when there is no connection.
+                    let _ = self.swarm.disconnect_peer_id(entry.peer_id);
+                }
+            }
+            if closing && !self.peers.values().any(|entry| self.swarm.is_connected(&entry.peer_id))
+            {
+                return;
+            }
             tokio::select! {
-                task = self.tasks.join_next() => if task.is_none() { break },
+                Some(_) = self.tasks.join_next() => {}
                 _ = self.swarm.select_next_some() => {}
                 Some(_) = self.reports.recv() => {}
-                () = &mut deadline => break,
+                () = &mut deadline => return,
             }
         }
     }
@@ -285,12 +301,15 @@ impl Driver {
                 // The address that the peer sees us at tells whether we are on one host.
                 let over_loopback = is_loopback(&info.observed_addr);
                 entry.state.book.learn(&info.listen_addrs, over_loopback, Instant::now());
+                let known = entry.state.book.len() as u64;
+                if let Some(stats) = self.stats(&peer_id) {
+                    stats.addresses.store(known, Relaxed);
+                }
             }
             BehaviourEvent::Ping(ping::Event { peer, connection, result }) => match result {
                 Ok(round_trip) => {
-                    let index = self.by_peer_id.get(&peer);
-                    if let Some(peer) = index.and_then(|index| self.shared.peers.get(index)) {
-                        peer.stats.ping(round_trip);
+                    if let Some(stats) = self.stats(&peer) {
+                        stats.ping(round_trip);
                     }
                 }
                 Err(ping::Failure::Unsupported) => {}
@@ -461,6 +480,12 @@ impl Driver {
             let identity = peer.map(|peer| peer.to_string()).unwrap_or_default();
             tracing::warn!(%from, identity, count, "refused a peer that is not in the cluster lock");
         }
+    }
+
+    /// The counters of an operator; none for a relay.
+    fn stats(&self, peer_id: &PeerId) -> Option<&PeerStats> {
+        let index = self.by_peer_id.get(peer_id)?;
+        self.shared.peers.get(index).map(|peer| &peer.stats)
     }
 
     fn count_reservations(&self) {

@@ -144,20 +144,24 @@ impl PeerTask {
     /// Reads and writes frames until one side ends it.
     async fn exchange(&mut self, stream: Stream) -> (DisconnectReason, Option<LinkStream>) {
         let (reader, writer) = stream.split();
+        let mut reader = BufReader::with_capacity(READ_BUFFER_BYTES, reader);
         let Self { shared, streams, events, shutdown, .. } = self;
-        let reading = read_all(reader, shared, events);
         let writing = write_all(writer, shared);
         tokio::pin!(writing);
         tokio::select! {
-            reason = reading => (reason, None),
-            reason = &mut writing => (reason, None),
-            newer = streams.recv() => (DisconnectReason::Replaced, newer),
-            () = shutdown.cancelled() => {
-                shared.outbox.drain();
-                let _ = timeout(DRAIN_TIMEOUT, writing).await;
-                (DisconnectReason::Shutdown, None)
-            }
+            reason = read_all(&mut reader, shared, events) => return (reason, None),
+            reason = &mut writing => return (reason, None),
+            newer = streams.recv() => return (DisconnectReason::Replaced, newer),
+            () = shutdown.cancelled() => {}
         }
+        shared.outbox.drain();
+        // What was written is only on its way; that the peer ends its side shows that it came.
+        let goodbye = async {
+            writing.await;
+            discard_all(&mut reader).await;
+        };
+        let _ = timeout(DRAIN_TIMEOUT, goodbye).await;
+        (DisconnectReason::Shutdown, None)
     }
 
     async fn report(&self, report: LinkReport) {
@@ -168,7 +172,7 @@ impl PeerTask {
 
 /// Announces the link and passes frames on, no faster than the node takes them and the rate allows.
 async fn read_all<R>(
-    reader: R,
+    reader: &mut R,
     shared: &PeerShared,
     events: &mpsc::Sender<NetEvent>,
 ) -> DisconnectReason
@@ -179,10 +183,9 @@ where
     if events.send(NetEvent::Connected { peer }).await.is_err() {
         return DisconnectReason::Shutdown;
     }
-    let mut reader = BufReader::with_capacity(READ_BUFFER_BYTES, reader);
     let mut rate = RateLimit::new(Instant::now());
     loop {
-        let bytes = match read_frame(&mut reader).await {
+        let bytes = match read_frame(reader).await {
             Ok(bytes) => bytes,
             Err(error) => return reason_of(error),
         };
@@ -197,6 +200,15 @@ where
             tokio::time::sleep(wait).await;
         }
     }
+}
+
+/// Reads until the peer ends its side.
+async fn discard_all<R>(reader: &mut R)
+where
+    R: AsyncRead + Unpin,
+{
+    let mut scratch = [0; 4 << 10];
+    while reader.read(&mut scratch).await.is_ok_and(|read| read > 0) {}
 }
 
 /// Writes what waits, and heartbeats when nothing does.

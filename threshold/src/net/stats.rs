@@ -47,6 +47,8 @@ pub struct PeerSnapshot {
     pub frames_queued: usize,
     /// Bytes that wait right now.
     pub bytes_queued: usize,
+    /// Addresses at which the peer is looked for; with none it has to dial this node.
+    pub addresses: u64,
     /// Links that came up.
     pub links: u64,
     /// Dials that failed.
@@ -76,6 +78,7 @@ pub(super) struct PeerStats {
     frames_dropped: AtomicU64,
     bytes_dropped: AtomicU64,
     pub(super) frames_not_connected: AtomicU64,
+    pub(super) addresses: AtomicU64,
     pub(super) links: AtomicU64,
     pub(super) dials_failed: AtomicU64,
     pub(super) breaches: AtomicU64,
@@ -120,6 +123,7 @@ impl PeerStats {
             frames_not_connected: self.frames_not_connected.load(Relaxed),
             frames_queued: queued.0,
             bytes_queued: queued.1,
+            addresses: self.addresses.load(Relaxed),
             links: self.links.load(Relaxed),
             dials_failed: self.dials_failed.load(Relaxed),
             breaches: self.breaches.load(Relaxed),

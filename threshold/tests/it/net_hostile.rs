@@ -1,4 +1,9 @@
 //! Strangers, another cluster's nodes, and a member that breaks the protocol.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test's helper that cannot go on fails the test there"
+)]
 
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use libp2p::identity::Keypair;

@@ -1,4 +1,5 @@
 //! Nodes that can reach each other over a relay only.
+#![expect(clippy::unwrap_used, reason = "a test's helper that cannot go on fails the test there")]
 
 use futures::StreamExt;
 use libp2p::multiaddr::Protocol;
@@ -60,6 +61,34 @@ async fn a_link_over_a_relay_moves_to_a_direct_connection_where_there_is_one() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_was_away_is_asked_again() {
+    let keys = Keys::new(2);
+    let (relay, server) = start_relay().await;
+    let mut nodes = Vec::new();
+    for operator in 0..2 {
+        let mut config = keys.config(operator);
+        config.listen = Vec::new();
+        config.relays = vec![relay.clone()];
+        nodes.push(Node::start(config).await);
+    }
+    for (me, node) in nodes.iter_mut().enumerate() {
+        node.until_connected(1 - me).await;
+    }
+    server.abort();
+    for (me, node) in nodes.iter_mut().enumerate() {
+        node.until_disconnected(1 - me).await;
+    }
+    let reserved = |node: &Node| node.handle.snapshot().relays_reserved;
+    until_true(|| nodes.iter().all(|node| reserved(node) == 0)).await;
+
+    let (_, _server) = start_relay_at(without_peer_id(relay)).await;
+    for (me, node) in nodes.iter_mut().enumerate() {
+        node.until_connected(1 - me).await;
+    }
+    until_true(|| nodes.iter().all(|node| reserved(node) == 1)).await;
+}
+
 #[derive(NetworkBehaviour)]
 struct Server {
     relay: relay::Behaviour,
@@ -67,8 +96,17 @@ struct Server {
     ping: ping::Behaviour,
 }
 
-/// A circuit relay on a loopback port; it runs as long as the guard lives.
+fn without_peer_id(mut address: Multiaddr) -> Multiaddr {
+    assert!(matches!(address.pop(), Some(Protocol::P2p(_))));
+    address
+}
+
+/// A circuit relay on some loopback port, and the task that it runs in.
 async fn start_relay() -> (Multiaddr, tokio::task::JoinHandle<()>) {
+    start_relay_at("/ip4/127.0.0.1/tcp/0".parse().unwrap()).await
+}
+
+async fn start_relay_at(listen: Multiaddr) -> (Multiaddr, tokio::task::JoinHandle<()>) {
     let mut swarm = SwarmBuilder::with_existing_identity(keypair([0x99; 32]))
         .with_tokio()
         .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
@@ -86,7 +124,7 @@ async fn start_relay() -> (Multiaddr, tokio::task::JoinHandle<()>) {
         })
         .unwrap()
         .build();
-    swarm.listen_on("/ip4/127.0.0.1/tcp/0".parse().unwrap()).unwrap();
+    swarm.listen_on(listen).unwrap();
     let address = loop {
         if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
             break address;
