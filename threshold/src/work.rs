@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use eth_types::Root;
 use eth_types::duty::{DutyClass, NonSlashableDuty};
@@ -23,6 +24,9 @@ use crate::share::{SealedPartial, ValidatorShare};
 /// Work in flight. The engine hands out one batch to record and two to combine at a time; the rest are
 /// co-signatures, one for each request that is under way.
 const IN_FLIGHT: usize = 4096;
+
+/// A record takes a few milliseconds; from here on it costs duties, and the operator should know.
+const SLOW_RECORD: Duration = Duration::from_millis(500);
 
 /// From so many signatures on a batch is combined in halves, on two cores: each half still has enough
 /// to share one verification.
@@ -130,7 +134,16 @@ impl Workshop {
             return;
         }
         let rendezvous = Arc::clone(rendezvous);
+        let (records, begun) = (batch.len(), Instant::now());
         self.db.record_then(batch, move |outcome| {
+            let took = begun.elapsed();
+            if took > SLOW_RECORD {
+                tracing::warn!(
+                    records,
+                    millis = took.as_millis(),
+                    "the slashing database was slow to record; is the disk busy?"
+                );
+            }
             let recorded = recorded(outcome);
             let permits = fill(permits, recorded);
             rendezvous.meet(|halves| halves.permits = Some(permits));

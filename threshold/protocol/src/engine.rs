@@ -330,9 +330,7 @@ impl Engine {
                 if let Some(progress) = self.slashables.describe(&instance, quorum) {
                     reasons.push(format!("agreement: {progress}"));
                 }
-                if let Some(refusal) = self.slashables.own_refusal(&instance, key.1) {
-                    reasons.push(format!("this node did not sign: {refusal}"));
-                }
+                reasons.extend(self.slashables.describe_own(&instance, key.1));
             }
             Purpose::Cosign => reasons.extend(self.cosigns.describe_refusals(&key)),
             Purpose::Witness => reasons.push(

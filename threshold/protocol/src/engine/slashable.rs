@@ -68,10 +68,14 @@ impl Slashables {
         self.duties.get(key).map(|duty| duty.instance.describe(quorum))
     }
 
-    pub(super) fn own_refusal(&self, key: &InstanceKey, validator: KeyIndex) -> Option<String> {
+    /// What keeps this node's own part of a signature back, in words.
+    pub(super) fn describe_own(&self, key: &InstanceKey, validator: KeyIndex) -> Option<String> {
         match self.duties.get(key)?.own.get(&validator)? {
-            OwnPart::Refused(refusal) => Some(refusal.to_string()),
-            OwnPart::Queued | OwnPart::Signed => None,
+            OwnPart::Refused(refusal) => Some(format!("this node did not sign: {refusal}")),
+            OwnPart::Queued => {
+                Some("this node's slashing database has not yet recorded it; is its disk busy?".into())
+            }
+            OwnPart::Signed => None,
         }
     }
 }
