@@ -353,14 +353,9 @@ impl NodeTask {
 
     fn on_net_event(&mut self, event: NetEvent) {
         match event {
-            NetEvent::Connected { peer } => {
-                tracing::info!(operator = %peer, "peer connected");
-                self.feed(Input::Connected(peer));
-            }
-            NetEvent::Disconnected { peer, reason } => {
-                tracing::warn!(operator = %peer, %reason, "peer disconnected");
-                self.feed(Input::Disconnected(peer));
-            }
+            // The network logs who comes and goes.
+            NetEvent::Connected { peer } => self.feed(Input::Connected(peer)),
+            NetEvent::Disconnected { peer, .. } => self.feed(Input::Disconnected(peer)),
             NetEvent::Frame { peer, bytes } => {
                 match PeerMessage::decode(&bytes, &self.network, self.validator_count) {
                     Ok(message) => self.feed(Input::Message { from: peer, message }),
@@ -421,9 +416,24 @@ impl NodeTask {
         let (connected, silent) = (self.engine.connected(), self.engine.is_silent());
         self.status.send_if_modified(|status| {
             let changed = status.connected != connected || status.silent != silent;
+            let had_quorum = status.has_quorum();
             (status.connected, status.silent) = (connected, silent);
+            log_quorum(had_quorum, status);
             changed
         });
+    }
+}
+
+fn log_quorum(had_quorum: bool, status: &ClusterStatus) {
+    let (operators, needed) = (status.connected.len() + 1, status.quorum.threshold());
+    match (had_quorum, status.has_quorum()) {
+        (false, true) => {
+            tracing::info!(operators, needed, "enough operators are connected: the cluster signs");
+        }
+        (true, false) => {
+            tracing::error!(operators, needed, "too few operators are connected: nothing is signed");
+        }
+        (true, true) | (false, false) => {}
     }
 }
 
