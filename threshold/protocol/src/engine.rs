@@ -32,8 +32,8 @@ use eth_types::network::Network;
 use self::collection::{CollectionKey, Collections};
 use self::cosign::Cosigns;
 pub use self::io::{
-    Combination, CombineJob, Input, Output, OwnRefusal, Report, RequestId, SignFailure, SignJob,
-    Ticket,
+    Combination, CombineJob, Input, Load, Output, OwnRefusal, Report, RequestId, SignFailure,
+    SignJob, Ticket,
 };
 use self::peers::Peers;
 use self::slashable::Slashables;
@@ -125,7 +125,7 @@ impl Engine {
     pub fn new(config: Config) -> Self {
         let now = config.started;
         Self {
-            collections: Collections::new(config.quorum.threshold()),
+            collections: Collections::new(config.me, config.quorum.threshold()),
             slashables: Slashables::default(),
             cosigns: Cosigns::default(),
             witnesses: Witnesses::default(),
@@ -192,6 +192,21 @@ impl Engine {
     #[must_use]
     pub fn is_silent(&self) -> bool {
         self.peers.is_silent(self.now, &self.config.network)
+    }
+
+    /// How much is held in memory.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        let (values, rounds) = self.slashables.largest();
+        Load {
+            requests: self.requests.len(),
+            instances: self.slashables.len(),
+            values,
+            rounds,
+            collections: self.collections.len(),
+            cosigns: self.cosigns.len(),
+            witnesses: self.witnesses.len(),
+        }
     }
 
     fn on_message(&mut self, from: OperatorIndex, message: PeerMessage) {

@@ -50,6 +50,7 @@ impl Collection {
 /// All collections, and the combining of what is complete and wanted.
 #[derive(Debug)]
 pub(super) struct Collections {
+    me: OperatorIndex,
     threshold: usize,
     map: BTreeMap<CollectionKey, Collection>,
     /// Complete and wanted, not yet handed out.
@@ -60,14 +61,19 @@ pub(super) struct Collections {
 }
 
 impl Collections {
-    pub(super) const fn new(threshold: usize) -> Self {
+    pub(super) const fn new(me: OperatorIndex, threshold: usize) -> Self {
         Self {
+            me,
             threshold,
             map: BTreeMap::new(),
             ready: VecDeque::new(),
             in_flight: BTreeMap::new(),
             suspects: OperatorSet::EMPTY,
         }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.map.len()
     }
 
     pub(super) fn get(&self, key: &CollectionKey) -> Option<&Collection> {
@@ -163,7 +169,11 @@ impl Collections {
             .flatten()
             .map(|(operator, partial)| (*operator, *partial))
             .collect();
-        partials.sort_by_key(|(operator, _)| self.suspects.contains(*operator));
+        // One's own is surely good, and those of operators that were caught come last: the first
+        // that make the threshold are combined.
+        partials.sort_by_key(|(operator, _)| {
+            (*operator != self.me, self.suspects.contains(*operator))
+        });
         partials
     }
 
