@@ -17,15 +17,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::addresses::{AddressBook, is_loopback};
 use super::config::Roster;
-use super::frame::HelloError;
-use super::link::{LinkEnd, LinkReport, LinkStream, PeerTask};
+use super::link::{LinkReport, LinkStream, PeerTask};
 use super::peer::{Action, Connection, Peer, Verdict};
-use super::relays::{Relay, circuit};
+use super::relays::{Relays, Request, circuit};
 use super::resolve::{has_name, resolve};
-use super::stats::PeerStats;
 use super::streams::{StreamEvent, StreamOutcome};
 use super::transport::{Behaviour, BehaviourEvent};
-use super::{NetEvent, Shared};
+use super::{NetEvent, PeerShared, Shared};
 
 /// Streams that wait for a peer's task. It takes one, which ends the link it carries; a second one
 /// can come while that link's end waits for the node. More come only from a peer that floods.
@@ -47,7 +45,7 @@ pub(super) struct Driver {
     shared: Arc<Shared>,
     peers: BTreeMap<OperatorIndex, Entry>,
     by_peer_id: HashMap<PeerId, OperatorIndex>,
-    relays: Vec<Relay>,
+    relays: Relays,
     reports: mpsc::Receiver<(OperatorIndex, LinkReport)>,
     resolved: mpsc::Receiver<Resolved>,
     resolver: mpsc::Sender<Resolved>,
@@ -58,6 +56,7 @@ pub(super) struct Driver {
 
 struct Entry {
     peer_id: PeerId,
+    shared: Arc<PeerShared>,
     state: Peer,
     streams: mpsc::Sender<LinkStream>,
     /// The dials that [`Action::Dial`] led to, one for each address at most.
@@ -104,17 +103,21 @@ impl Driver {
             let book = AddressBook::new(peer.addresses, circuits.clone(), we_are_lower, now);
             peer_shared.stats.addresses.store(book.len() as u64, Relaxed);
             let state = Peer::new(we_are_lower, book, now);
-            let dials = HashMap::new();
-            peers.insert(index, Entry { peer_id: peer.peer_id, state, streams, dials });
+            let entry = Entry {
+                peer_id: peer.peer_id,
+                shared: Arc::clone(peer_shared),
+                state,
+                streams,
+                dials: HashMap::new(),
+            };
+            peers.insert(index, entry);
         }
-        let relays =
-            roster.relays.into_iter().map(|(id, address)| Relay::new(id, address, now)).collect();
         Self {
             swarm,
             shared,
             peers,
             by_peer_id: roster.by_peer_id,
-            relays,
+            relays: Relays::new(roster.relays, now),
             reports,
             resolved,
             resolver,
@@ -193,23 +196,18 @@ impl Driver {
             }
             wake = entry.state.deadline().map_or(wake, |deadline| wake.min(deadline));
         }
-        for position in 0..self.relays.len() {
-            let Some(relay) = self.relays.get_mut(position) else { continue };
-            if let Some(address) = relay.next_request(now) {
-                if has_name(&address) {
-                    let resolver = self.resolver.clone();
-                    tokio::spawn(async move {
-                        let addresses = resolve(address).await;
-                        let _ = resolver.send(Resolved::Relay(position, addresses)).await;
-                    });
-                } else {
-                    self.reserve(position, &[address]);
-                }
+        while let Some(Request { position, circuit }) = self.relays.next_request(now) {
+            if has_name(&circuit) {
+                let resolver = self.resolver.clone();
+                tokio::spawn(async move {
+                    let addresses = resolve(circuit).await;
+                    let _ = resolver.send(Resolved::Relay(position, addresses)).await;
+                });
+            } else {
+                self.reserve(position, Some(circuit));
             }
-            let deadline = self.relays.get(position).and_then(Relay::deadline);
-            wake = deadline.map_or(wake, |deadline| wake.min(deadline));
         }
-        wake
+        self.relays.deadline().map_or(wake, |deadline| wake.min(deadline))
     }
 
     fn on_resolved(&mut self, resolved: Resolved) {
@@ -219,24 +217,17 @@ impl Driver {
                     dial(&mut self.swarm, entry, address, addresses, Instant::now());
                 }
             }
-            Resolved::Relay(position, addresses) => self.reserve(position, &addresses),
+            Resolved::Relay(position, circuits) => {
+                self.reserve(position, circuits.into_iter().next());
+            }
         }
     }
 
-    fn reserve(&mut self, position: usize, addresses: &[Multiaddr]) {
-        let Some(relay) = self.relays.get_mut(position) else { return };
-        let listener = addresses.first().ok_or_else(|| "its name does not resolve".to_owned());
-        let listener = listener.and_then(|address| {
-            let address = circuit(relay.peer_id, address);
-            self.swarm.listen_on(address).map_err(|error| error.to_string())
-        });
-        match listener {
-            Ok(listener) => relay.asked(listener),
-            Err(error) => {
-                tracing::warn!(relay = %relay.peer_id, error, "relay cannot be asked");
-                relay.failed(Instant::now(), rand::random());
-            }
-        }
+    fn reserve(&mut self, position: usize, circuit: Option<Multiaddr>) {
+        let listener = circuit.ok_or_else(|| "its name does not resolve".to_owned());
+        let listener = listener
+            .and_then(|circuit| self.swarm.listen_on(circuit).map_err(|error| error.to_string()));
+        self.relays.asked(position, listener, Instant::now(), rand::random());
     }
 
     fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
@@ -254,14 +245,15 @@ impl Driver {
                 };
                 let dialled = entry.dials.remove(&connection_id);
                 let address = endpoint.get_remote_address();
-                tracing::debug!(peer = %peer_id, %address, inbound = connection.inbound, "connection");
+                let operator = entry.shared.operator;
+                tracing::debug!(%operator, %address, inbound = connection.inbound, "connection");
                 entry.state.connected(connection, dialled.as_ref(), now);
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, .. } => {
                 let Some(entry) = entry(&mut self.peers, &self.by_peer_id, &peer_id) else {
                     return;
                 };
-                tracing::debug!(peer = %peer_id, ?cause, "connection closed");
+                tracing::debug!(operator = %entry.shared.operator, ?cause, "connection closed");
                 entry.state.closed(connection_id, now, rand::random());
             }
             SwarmEvent::OutgoingConnectionError {
@@ -275,14 +267,11 @@ impl Driver {
                 self.on_incoming_error(&error, &send_back_addr, peer_id);
             }
             SwarmEvent::ListenerClosed { listener_id, reason, .. } => {
-                let relay = self.relays.iter_mut().find(|relay| relay.listens_on(listener_id));
-                match relay {
-                    Some(relay) => {
-                        tracing::warn!(relay = %relay.peer_id, ?reason, "reservation at relay lost");
-                        relay.failed(now, rand::random());
-                        self.count_reservations();
-                    }
-                    None => tracing::error!(?reason, "a listener closed"),
+                if self.relays.closed(listener_id, now, rand::random()) {
+                    tracing::warn!(?reason, "no reservation at a relay");
+                    self.count_reservations();
+                } else {
+                    tracing::error!(?reason, "a listener closed");
                 }
             }
             SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "listener"),
@@ -301,15 +290,12 @@ impl Driver {
                 // The address that the peer sees us at tells whether we are on one host.
                 let over_loopback = is_loopback(&info.observed_addr);
                 entry.state.book.learn(&info.listen_addrs, over_loopback, Instant::now());
-                let known = entry.state.book.len() as u64;
-                if let Some(stats) = self.stats(&peer_id) {
-                    stats.addresses.store(known, Relaxed);
-                }
+                entry.shared.stats.addresses.store(entry.state.book.len() as u64, Relaxed);
             }
             BehaviourEvent::Ping(ping::Event { peer, connection, result }) => match result {
                 Ok(round_trip) => {
-                    if let Some(stats) = self.stats(&peer) {
-                        stats.ping(round_trip);
+                    if let Some(entry) = entry(&mut self.peers, &self.by_peer_id, &peer) {
+                        entry.shared.stats.ping(round_trip);
                     }
                 }
                 Err(ping::Failure::Unsupported) => {}
@@ -323,10 +309,7 @@ impl Driver {
                 renewal,
                 ..
             }) => {
-                let relays = self.relays.iter_mut();
-                for relay in relays.filter(|relay| relay.peer_id == relay_peer_id) {
-                    relay.reserved();
-                }
+                self.relays.reserved(relay_peer_id);
                 if !renewal {
                     tracing::info!(relay = %relay_peer_id, "reservation at relay");
                 }
@@ -342,19 +325,19 @@ impl Driver {
     fn on_stream_event(&mut self, StreamEvent { peer: peer_id, connection, outcome }: StreamEvent) {
         let now = Instant::now();
         let Some(entry) = entry(&mut self.peers, &self.by_peer_id, &peer_id) else { return };
-        let we_open = entry.state.we_open();
+        let (we_open, operator) = (entry.state.we_open(), entry.shared.operator);
         match outcome {
             StreamOutcome::Opened(stream) => self.hand_over(peer_id, connection, stream),
             StreamOutcome::Accepted(stream) if !we_open => {
                 self.hand_over(peer_id, connection, stream);
             }
             StreamOutcome::Accepted(_) | StreamOutcome::AcceptedAgain => {
-                tracing::warn!(peer = %peer_id, "the peer opened a stream that is not its to open");
+                tracing::warn!(%operator, "the peer opened a stream that is not its to open");
                 self.end_link(peer_id, connection, Verdict::Breach, Duration::ZERO, now);
             }
             StreamOutcome::Unsupported => {
                 tracing::warn!(
-                    peer = %peer_id,
+                    %operator,
                     protocol = %super::streams::PROTOCOL,
                     "the peer does not speak this node's protocol; it runs another version"
                 );
@@ -362,7 +345,7 @@ impl Driver {
                 self.swarm.close_connection(connection);
             }
             StreamOutcome::Failed(error) => {
-                tracing::debug!(peer = %peer_id, error, "no stream");
+                tracing::debug!(%operator, error, "no stream");
                 entry.state.open_failed(connection, false, now, rand::random());
                 self.swarm.close_connection(connection);
             }
@@ -374,7 +357,7 @@ impl Driver {
         let carried = entry.state.stream(connection, Instant::now())
             && entry.streams.try_send(LinkStream { connection, stream }).is_ok();
         if !carried {
-            tracing::debug!(peer = %peer_id, "a stream came at a bad time");
+            tracing::debug!(operator = %entry.shared.operator, "a stream came at a bad time");
             self.end_link(peer_id, connection, Verdict::NeverUp, Duration::ZERO, Instant::now());
         }
     }
@@ -386,32 +369,11 @@ impl Driver {
         match report {
             LinkReport::Up { connection } => {
                 let relayed = entry.state.link_up(connection, now);
-                if let Some(peer) = self.shared.peers.get(&index) {
-                    peer.stats.relayed.store(relayed, Relaxed);
-                }
+                entry.shared.stats.relayed.store(relayed, Relaxed);
                 tracing::info!(operator = %index, relayed, "peer connected");
             }
             LinkReport::Ended { connection, end, stood } => {
-                let verdict = match &end {
-                    LinkEnd::Ended(reason) => {
-                        tracing::info!(operator = %index, %reason, "peer disconnected");
-                        if reason.is_breach() { Verdict::Breach } else { Verdict::Broke }
-                    }
-                    LinkEnd::NoHello(error @ HelloError::OtherCluster { .. }) => {
-                        tracing::warn!(operator = %index, %error, "peer refused");
-                        Verdict::Mismatch
-                    }
-                    LinkEnd::NoHello(error @ HelloError::NoHello) => {
-                        tracing::warn!(operator = %index, %error, "peer refused");
-                        Verdict::Breach
-                    }
-                    LinkEnd::NoHello(HelloError::Io(error)) => {
-                        tracing::debug!(operator = %index, %error, "link did not come up");
-                        Verdict::NeverUp
-                    }
-                    LinkEnd::HelloTimeout | LinkEnd::Superseded => Verdict::NeverUp,
-                };
-                self.end_link(peer_id, connection, verdict, stood, now);
+                self.end_link(peer_id, connection, end.judge(index), stood, now);
             }
         }
     }
@@ -426,17 +388,15 @@ impl Driver {
         stood: Duration,
         now: Instant,
     ) {
-        let Some(index) = self.by_peer_id.get(&peer_id) else { return };
-        let Some(entry) = self.peers.get_mut(index) else { return };
+        let Some(entry) = entry(&mut self.peers, &self.by_peer_id, &peer_id) else { return };
         let verdict = entry.state.link_ended(connection, verdict, stood, now, rand::random());
-        if matches!(verdict, Verdict::Breach | Verdict::Mismatch)
-            && let Some(peer) = self.shared.peers.get(index)
-        {
-            peer.stats.breaches.fetch_add(1, Relaxed);
+        if matches!(verdict, Verdict::Breach | Verdict::Mismatch) {
+            entry.shared.stats.breaches.fetch_add(1, Relaxed);
         }
         if verdict == Verdict::Breach {
             let until = entry.state.kept_away_until();
-            tracing::warn!(operator = %index, wait = ?(until - now), "peer is kept away");
+            let operator = entry.shared.operator;
+            tracing::warn!(%operator, wait = ?(until - now), "peer is kept away");
             self.swarm.behaviour_mut().streams.keep_away(peer_id, until);
             // Fails only when no connection is left.
             let _ = self.swarm.disconnect_peer_id(peer_id);
@@ -454,16 +414,13 @@ impl Driver {
     ) {
         let Some(entry) = entry(&mut self.peers, &self.by_peer_id, peer_id) else { return };
         let Some(dialled) = entry.dials.remove(&connection) else { return };
+        let operator = entry.shared.operator;
         if let DialError::WrongPeerId { obtained, address } = error {
-            tracing::warn!(peer = %peer_id, %obtained, %address, "another node answers at the peer's address");
+            tracing::warn!(%operator, %obtained, %address, "another node answers at the peer's address");
         } else {
-            tracing::debug!(peer = %peer_id, %error, "dial failed");
+            tracing::debug!(%operator, address = %dialled, %error, "dial failed");
         }
-        if let Some(peer) =
-            self.by_peer_id.get(peer_id).and_then(|index| self.shared.peers.get(index))
-        {
-            peer.stats.dials_failed.fetch_add(1, Relaxed);
-        }
+        entry.shared.stats.dials_failed.fetch_add(1, Relaxed);
         entry.state.dial_failed(&dialled, now, rand::random());
     }
 
@@ -482,15 +439,9 @@ impl Driver {
         }
     }
 
-    /// The counters of an operator; none for a relay.
-    fn stats(&self, peer_id: &PeerId) -> Option<&PeerStats> {
-        let index = self.by_peer_id.get(peer_id)?;
-        self.shared.peers.get(index).map(|peer| &peer.stats)
-    }
-
     fn count_reservations(&self) {
-        let reserved = self.relays.iter().filter(|relay| relay.is_reserved()).count();
-        self.shared.stats.relays_reserved.store(reserved as u64, Relaxed);
+        let reservations = self.relays.reservations() as u64;
+        self.shared.stats.relays_reserved.store(reservations, Relaxed);
     }
 }
 
@@ -529,7 +480,7 @@ fn dial(
             entry.dials.insert(connection, address);
         }
         Err(error) => {
-            tracing::debug!(peer = %entry.peer_id, %error, "dial failed");
+            tracing::debug!(operator = %entry.shared.operator, %address, %error, "dial failed");
             entry.state.dial_failed(&address, now, rand::random());
         }
     }

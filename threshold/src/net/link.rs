@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::{BufMut, BytesMut};
 use futures::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use libp2p::swarm::{ConnectionId, Stream};
+use threshold_protocol::OperatorIndex;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +20,7 @@ use super::frame::{
     FrameError, HEADER_BYTES, HEARTBEAT_INTERVAL, HelloError, MAX_FRAME_BYTES, encode_frame,
     exchange_hello, read_frame,
 };
+use super::peer::Verdict;
 use super::rate::RateLimit;
 use super::{NetEvent, PeerShared};
 
@@ -64,13 +66,38 @@ pub(super) enum LinkEnd {
     Ended(DisconnectReason),
 }
 
+impl LinkEnd {
+    /// What it means for the next link; written to the log as well.
+    pub(super) fn judge(&self, operator: OperatorIndex) -> Verdict {
+        match self {
+            Self::Ended(reason) => {
+                tracing::info!(%operator, %reason, "peer disconnected");
+                if reason.is_breach() { Verdict::Breach } else { Verdict::Broke }
+            }
+            Self::NoHello(error @ HelloError::OtherCluster { .. }) => {
+                tracing::warn!(%operator, %error, "peer refused");
+                Verdict::Mismatch
+            }
+            Self::NoHello(error @ HelloError::NoHello) => {
+                tracing::warn!(%operator, %error, "peer refused");
+                Verdict::Breach
+            }
+            Self::NoHello(HelloError::Io(error)) => {
+                tracing::debug!(%operator, %error, "link did not come up");
+                Verdict::NeverUp
+            }
+            Self::HelloTimeout | Self::Superseded => Verdict::NeverUp,
+        }
+    }
+}
+
 /// What the task of one peer works with.
 #[derive(Debug)]
 pub(super) struct PeerTask {
     pub(super) shared: Arc<PeerShared>,
     pub(super) lock_hash: [u8; 32],
     pub(super) streams: mpsc::Receiver<LinkStream>,
-    pub(super) reports: mpsc::Sender<(threshold_protocol::OperatorIndex, LinkReport)>,
+    pub(super) reports: mpsc::Sender<(OperatorIndex, LinkReport)>,
     pub(super) events: mpsc::Sender<NetEvent>,
     pub(super) shutdown: CancellationToken,
 }

@@ -1,7 +1,7 @@
 //! The swarm: transports, encryption, the behaviours, and the sockets it listens on.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use libp2p::allow_block_list::{self, AllowedPeers};
@@ -11,6 +11,7 @@ use libp2p::identity::Keypair;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::{Multiaddr, Swarm, SwarmBuilder, dcutr, identify, noise, ping, relay, tcp, yamux};
+use socket2::{Domain, Socket, Type};
 
 use super::config::{NetConfig, Roster};
 use super::error::NetError;
@@ -159,10 +160,9 @@ async fn free_port(address: SocketAddr) -> Result<SocketAddr, NetError> {
     let mut attempts = UDP_ATTEMPTS;
     loop {
         attempts -= 1;
-        let bound = TcpListener::bind(address)
-            .and_then(|listener| listener.local_addr())
-            .map_err(|error| listen_error(address, TCP, error))?;
-        match UdpSocket::bind(bound) {
+        let bound =
+            bind(address, Type::STREAM).map_err(|error| listen_error(address, TCP, error))?;
+        match bind(bound, Type::DGRAM) {
             Ok(_) => return Ok(bound),
             Err(error) if attempts == 0 => return Err(listen_error(address, QUIC, error)),
             Err(error) => tracing::debug!(%bound, %error, "the port is free for TCP only"),
@@ -171,6 +171,23 @@ async fn free_port(address: SocketAddr) -> Result<SocketAddr, NetError> {
             tokio::time::sleep(UDP_RETRY).await;
         }
     }
+}
+
+/// Binds as libp2p does (no IPv4 on an IPv6 socket), gives the port back and says which it was.
+fn bind(address: SocketAddr, kind: Type) -> io::Result<SocketAddr> {
+    let socket = Socket::new(Domain::for_address(address), kind, None)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // A port whose last connections still linger is free; one that is listened on is not.
+    if cfg!(unix) && kind == Type::STREAM {
+        socket.set_reuse_address(true)?;
+    }
+    socket.bind(&address.into())?;
+    if kind == Type::STREAM {
+        socket.listen(1)?;
+    }
+    socket.local_addr()?.as_socket().ok_or_else(|| io::ErrorKind::Unsupported.into())
 }
 
 fn multiaddrs(host: Protocol<'_>, port: u16) -> (Multiaddr, Multiaddr) {

@@ -96,6 +96,48 @@ async fn a_member_that_opens_streams_that_are_not_its_to_open_is_kept_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_dials_again_gets_a_new_link_though_the_old_one_seems_to_stand() {
+    let keys = Keys::new(2);
+    let mut node = Node::start(keys.config(0)).await;
+    let mut lives = Vec::new();
+    for life in 0..2 {
+        // The second life dials while the first one's connection is open and silent, as that of
+        // a machine that lost its power.
+        let mut raw = Raw::new(keys.keypair(1));
+        let mut stream = raw.dial_until_accepted(node.socket(), keys.peer_id(0)).await;
+        raw.drive();
+        say_hello(&mut stream, &keys).await;
+        if life == 1 {
+            assert_eq!(node.until_disconnected(1).await, DisconnectReason::Replaced);
+        }
+        node.until_connected(1).await;
+        stream.write_all(&frame(format!("life {life}").as_bytes())).await.unwrap();
+        stream.flush().await.unwrap();
+        assert_eq!(node.frame(1).await, format!("life {life}"));
+        lives.push(stream);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_breaks_framing_again_and_again_is_kept_away_longer() {
+    let keys = Keys::new(2);
+    let mut node = Node::start(keys.config(0)).await;
+    for breach in 1..=2 {
+        let mut raw = Raw::new(keys.keypair(1));
+        let mut stream = raw.dial_until_accepted(node.socket(), keys.peer_id(0)).await;
+        raw.drive();
+        say_hello(&mut stream, &keys).await;
+        stream.write_all(&u32::MAX.to_be_bytes()).await.unwrap();
+        stream.flush().await.unwrap();
+        node.until_disconnected(1).await;
+        until_true(|| node.handle.snapshot().peers[0].breaches == breach).await;
+        let mut again = Raw::new(keys.keypair(1));
+        let refused = again.try_open(node.socket(), keys.peer_id(0)).await;
+        assert!(refused.is_none(), "right after a breach the connection is refused");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_flood_from_one_member_does_not_keep_the_others_from_being_heard() {
     const FLOOD: usize = 20_000;
     let keys = Keys::new(3);
@@ -153,6 +195,21 @@ async fn a_port_in_use_is_named() {
     config.listen = vec![udp.local_addr().unwrap()];
     let Err(error) = Node::try_start(config).await else { panic!("two programs share a port") };
     assert!(matches!(error, NetError::Listen { transport: "UDP for QUIC", .. }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_ip_versions_can_have_one_port() {
+    let keys = Keys::new(1);
+    let port = crate::net_support::fixed_socket().port();
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        println!("skipped: this machine has no IPv6");
+        return;
+    }
+    let mut config = keys.config(0);
+    config.listen =
+        vec![format!("0.0.0.0:{port}").parse().unwrap(), format!("[::]:{port}").parse().unwrap()];
+    let node = Node::start(config).await;
+    assert_eq!(node.handle.listen_addresses().len(), 2);
 }
 
 #[tokio::test]
@@ -268,7 +325,8 @@ impl Raw {
     fn dial(&mut self, socket: std::net::SocketAddr, peer: PeerId) {
         let address: Multiaddr = crate::net_support::tcp(socket);
         let address = address.with(libp2p::multiaddr::Protocol::P2p(peer));
-        self.swarm.as_mut().unwrap().dial(address).unwrap();
+        // Fails while there is a connection, which is as good.
+        let _ = self.swarm.as_mut().unwrap().dial(address);
     }
 
     /// The stream that the other side opens.
@@ -280,6 +338,22 @@ impl Raw {
                     stream = self.incoming.next() => break stream.unwrap().1,
                     _ = swarm.select_next_some() => {}
                 }
+            }
+        };
+        tokio::time::timeout(PATIENCE, accepted).await.expect("the node opens a stream")
+    }
+
+    /// Dials once and again until the other side opens the stream on one of the connections.
+    async fn dial_until_accepted(&mut self, socket: std::net::SocketAddr, peer: PeerId) -> Stream {
+        let accepted = async {
+            loop {
+                self.dial(socket, peer);
+                let pause = std::time::Duration::from_millis(300);
+                if let Ok(stream) = tokio::time::timeout(pause, self.accept()).await {
+                    break stream;
+                }
+                // The connection of the last attempt would be found good enough.
+                let _ = self.swarm.as_mut().unwrap().disconnect_peer_id(peer);
             }
         };
         tokio::time::timeout(PATIENCE, accepted).await.expect("the node opens a stream")
