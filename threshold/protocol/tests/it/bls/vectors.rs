@@ -189,6 +189,12 @@ fn aggregates_of_the_consensus_specs_come_out() {
     let sum = signature(SIGNATURES[0].2);
     let with_infinity = [keys[0], keys[1], keys[2], PublicKey::new(infinite_key)];
     assert!(!verify_aggregate(&with_infinity, &root(0), &sum));
+    // Keys that cancel out: what is left is infinity.
+    let mut opposite = *keys[0].as_bytes();
+    opposite[0] ^= 0x20;
+    let opposite = [keys[0], PublicKey::new(opposite)];
+    assert!(!verify_aggregate(&opposite, &root(0), &sum));
+    assert!(!verify_aggregate(&opposite, &root(0), &Signature::new(infinite)));
     // `fast_aggregate_verify_na_pubkeys_and_infinity_signature`.
     assert!(!verify_aggregate(&[], &root(0xab), &Signature::new(infinite)));
 }
