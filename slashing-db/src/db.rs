@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use eth_types::PublicKey;
 
@@ -19,6 +19,8 @@ use crate::permit::Permit;
 use crate::record::{Candidate, Request, Safe};
 use crate::sidecar::{Progress, Sidecar};
 use crate::store::Store;
+use crate::store::prune::Pruning;
+use crate::store::schema::SCHEMA_VERSION;
 use crate::writer::{self, Done, Hold, Job, Shared, Task};
 
 /// Batches that may wait for the writer. It takes all that wait into one commit, so a queue this long
@@ -34,7 +36,7 @@ pub enum Access {
     /// To sign. Counts a start, and refuses a database that looks restored from an old copy.
     #[default]
     Sign,
-    /// To import, export and look: nothing is recorded for signing.
+    /// To import, export and look: nothing is recorded for signing, and nothing is pruned.
     Maintain,
 }
 
@@ -49,6 +51,8 @@ pub struct Options {
     pub accept_restored: bool,
     /// Compare every stored record with the checksums when opening: about a second for 2.5 million.
     pub verify: bool,
+    /// How much is kept when old records are pruned in the background; `None` keeps everything.
+    pub pruning: Option<Pruning>,
     /// Messages kept in memory and in the journal before they move to the archive in the background.
     /// The default holds an epoch and a half of 10,000 validators, in about a megabyte.
     pub journal_rows: usize,
@@ -63,10 +67,28 @@ impl Default for Options {
             access: Access::Sign,
             accept_restored: false,
             verify: true,
+            pruning: Some(Pruning::default()),
             journal_rows: 16_384,
             quiet_after: Duration::from_millis(200),
         }
     }
+}
+
+/// Figures about a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status {
+    /// The version of its schema.
+    pub schema_version: i64,
+    /// When it was made.
+    pub created_at: SystemTime,
+    /// How often a signer has started on it.
+    pub starts: u64,
+    /// The number of its last change; every recorded message counts.
+    pub changes: u64,
+    /// Validators it knows.
+    pub validators: usize,
+    /// Messages that are in memory and in the journal still.
+    pub journal_rows: usize,
 }
 
 /// An open slashing-protection database. Clones are handles to the same one; when the last is gone,
@@ -194,6 +216,23 @@ impl SlashingDb {
     #[must_use]
     pub fn strategy(&self) -> Strategy {
         self.inner.strategy
+    }
+
+    /// How the database is doing.
+    ///
+    /// # Errors
+    /// It is closed or has stopped.
+    pub fn status(&self) -> Result<Status, TaskError> {
+        self.run(|store, shared| {
+            Ok(Status {
+                schema_version: SCHEMA_VERSION,
+                created_at: UNIX_EPOCH + Duration::from_secs(store.metadata().created_at),
+                starts: store.metadata().starts,
+                changes: store.sequence(),
+                validators: shared.memory().validators().len(),
+                journal_rows: store.journal_rows(),
+            })
+        })
     }
 
     /// Whether messages can be recorded.

@@ -31,12 +31,15 @@ mod record;
 pub mod rules;
 mod sidecar;
 mod store;
+mod watermark;
 mod writer;
 
-pub use db::{Access, Options, SlashingDb};
+pub use db::{Access, Options, SlashingDb, Status};
 pub use error::{FailStop, OpenError, RecordError, Refusal, TaskError};
 pub use identity::Identity;
 pub use lock::lock_path;
 pub use memory::{Marks, Strategy};
 pub use permit::Permit;
 pub use record::{Candidate, MAX_NUMBER, Request, Safe, SignedAttestation, SignedBlock, Span};
+pub use store::prune::Pruning;
+pub use watermark::{ValidatorWatermarks, WatermarkError, Watermarks};

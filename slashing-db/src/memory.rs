@@ -201,6 +201,10 @@ impl AttestationFacts {
     }
 }
 
+fn position(id: i64) -> Option<usize> {
+    usize::try_from(id).ok()?.checked_sub(1)
+}
+
 /// All validators, and what holds for all of them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Memory {
@@ -261,9 +265,13 @@ impl Memory {
     }
 
     /// The validator with the id.
+    pub(crate) fn with_id(&self, id: i64) -> Option<&Validator> {
+        self.validators.get(position(id)?)
+    }
+
+    /// The validator with the id, to be changed.
     pub(crate) fn by_id(&mut self, id: i64) -> Option<&mut Validator> {
-        let position = usize::try_from(id).ok()?.checked_sub(1)?;
-        self.validators.get_mut(position)
+        self.validators.get_mut(position(id)?)
     }
 
     pub(crate) fn validators(&self) -> &[Validator] {

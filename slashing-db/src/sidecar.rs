@@ -25,6 +25,8 @@ pub(crate) struct Progress {
 pub(crate) struct Sidecar {
     file: File,
     path: PathBuf,
+    /// What was written last.
+    noted: Option<Progress>,
 }
 
 /// Far above the line's 93 bytes; a longer file is not ours.
@@ -60,7 +62,7 @@ impl Sidecar {
         options.write(true).create(true).truncate(false);
         files::private(&mut options);
         let file = options.open(&path)?;
-        let mut sidecar = Self { file, path };
+        let mut sidecar = Self { file, path, noted: None };
         sidecar.note(progress)?;
         sidecar.file.set_len(line(progress).len() as u64)?;
         sidecar.file.sync_all()?;
@@ -70,8 +72,14 @@ impl Sidecar {
 
     /// Writes the line in place: one small write, which no crash of the process can split.
     pub(crate) fn note(&mut self, progress: &Progress) -> io::Result<()> {
+        if self.noted == Some(*progress) {
+            return Ok(());
+        }
+        self.noted = None;
         self.file.rewind()?;
-        self.file.write_all(line(progress).as_bytes())
+        self.file.write_all(line(progress).as_bytes())?;
+        self.noted = Some(*progress);
+        Ok(())
     }
 }
 

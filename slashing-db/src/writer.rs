@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::db::{Options, Outcome, call, held};
+use crate::db::{Access, Options, Outcome, call, held};
 use crate::error::{FailStop, Refusal};
 use crate::files;
 use crate::identity::Identity;
@@ -17,6 +17,7 @@ use crate::memory::Memory;
 use crate::permit::Permit;
 use crate::record::{Request, Safe};
 use crate::sidecar::Sidecar;
+use crate::store::prune::{Pruner, Pruning};
 use crate::store::{Additions, Store};
 
 /// Records of one commit: enough that a full queue is a few commits, few enough that the first of
@@ -166,6 +167,7 @@ pub(crate) fn spawn(
         identity,
         options: options.clone(),
         retry_at: None,
+        pruner: Pruner::default(),
     };
     std::thread::Builder::new().name("slashing-db".to_owned()).spawn(move || writer.run())
 }
@@ -180,6 +182,7 @@ struct Writer {
     options: Options,
     /// After a failed commit: when to try again.
     retry_at: Option<Instant>,
+    pruner: Pruner,
 }
 
 impl Writer {
@@ -361,21 +364,45 @@ impl Writer {
         })
     }
 
-    fn step(&self) -> rusqlite::Result<bool> {
+    fn step(&mut self) -> rusqlite::Result<bool> {
         let mut guard = held(&self.shared.store);
         let Some(store) = guard.as_mut() else { return Ok(false) };
-        let held = self.shared.holds.load(Ordering::Acquire) > 0;
-        if !held && store.journal_rows() > self.options.journal_rows {
-            let fold = store.begin_fold(&mut self.shared.memory_mut())?;
-            if let Some(fold) = fold {
-                store.commit_fold(&fold)?;
-                fold.end(&mut self.shared.memory_mut());
+        if self.shared.holds.load(Ordering::Acquire) == 0 {
+            let due = |pruning: &Pruning| {
+                self.options.access == Access::Sign
+                    && self.pruner.is_due(&self.shared.memory(), pruning)
+            };
+            let pruning = self.options.pruning.filter(due);
+            let old = match &pruning {
+                Some(pruning) => store.journal_is_old(&self.shared.memory(), pruning)?,
+                None => false,
+            };
+            if old || store.journal_rows() > self.options.journal_rows {
+                fold(store, &self.shared)?;
+                return Ok(true);
+            }
+            if let Some(pruning) = &pruning
+                && store.prune(&mut self.pruner, &self.shared.memory, pruning)?
+            {
                 return Ok(true);
             }
         }
         store.checkpoint()?;
+        if let Some(sidecar) = &mut self.sidecar {
+            note(sidecar, store);
+        }
         Ok(false)
     }
+}
+
+/// Moves one step's worth of the journal into the archive.
+fn fold(store: &mut Store, shared: &Shared) -> rusqlite::Result<()> {
+    let fold = store.begin_fold(&mut shared.memory_mut())?;
+    if let Some(fold) = fold {
+        store.commit_fold(&fold)?;
+        fold.end(&mut shared.memory_mut());
+    }
+    Ok(())
 }
 
 /// Notes how far the database has come. Without it the commit stands; only its loss might not be

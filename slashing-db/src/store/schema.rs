@@ -8,12 +8,13 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use crate::error::OpenError;
 use crate::identity::Identity;
 use crate::store::metadata::Metadata;
+use crate::store::migrate::{MIGRATIONS, migrate};
 
 /// `SYND`: tells our files from other SQLite files.
 pub(crate) const APPLICATION_ID: i32 = 0x5359_4e44;
 
 /// The schema this program writes, kept in SQLite's `user_version`.
-pub(crate) const SCHEMA_VERSION: i64 = 1;
+pub(crate) const SCHEMA_VERSION: i64 = 1 + MIGRATIONS.len() as i64;
 
 const SCHEMA: &str = include_str!("schema.sql");
 
@@ -55,7 +56,7 @@ pub(crate) fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
 }
 
 /// Makes the tables of an empty file and pins the identity, in one transaction; or checks that the
-/// file is one that this program can use.
+/// file is one that this program can use, and brings an older schema up to date.
 pub(crate) fn prepare(
     conn: &mut Connection,
     path: &Path,
@@ -87,7 +88,7 @@ pub(crate) fn prepare(
             known: SCHEMA_VERSION,
         });
     }
-    Ok(())
+    migrate(conn, path, version, MIGRATIONS)
 }
 
 fn create(conn: &mut Connection, identity: &Identity, now: u64) -> rusqlite::Result<()> {

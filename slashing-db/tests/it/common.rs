@@ -33,9 +33,9 @@ impl Place {
     }
 }
 
-/// Background work starts at once in tests.
+/// Background work starts at once in tests, but nothing is pruned.
 pub(crate) fn options() -> Options {
-    Options { quiet_after: Duration::from_millis(1), ..Options::default() }
+    Options { quiet_after: Duration::from_millis(1), pruning: None, ..Options::default() }
 }
 
 pub(crate) fn identity() -> Identity {

@@ -2,6 +2,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::panic,
     reason = "a helper that cannot go on fails the test there"
 )]
 
@@ -12,3 +13,4 @@ mod identity;
 mod interchange;
 mod model;
 mod vectors;
+mod watermarks;
