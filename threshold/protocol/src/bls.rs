@@ -14,7 +14,7 @@
 //! cost a full-width multiplication each. Their common denominator `D` depends on (n, t) only
 //! ([`Threshold::denominator`]): 3 for (4, 3), 360 for (7, 5). A node therefore multiplies its share by
 //! `D^-1` once, when it loads it ([`SigningShare`]), and signs with that: `D * lambda_i` are small
-//! signed integers, and [`combine`] is a short double-and-add. **A partial signature on the wire is one
+//! signed integers, and [`combine()`] is a short double-and-add. **A partial signature on the wire is one
 //! by the scaled share**; it verifies against the scaled public share, which [`PublicShares`] keeps.
 //!
 //! # Which call
@@ -26,7 +26,7 @@
 //! | sign as one operator | [`SigningShare::sign`] |
 //! | turn partials of one root into verified signatures | [`combine_and_verify`] |
 //! | check one partial of a peer that lied before | [`PublicShares::verify_partial`] |
-//! | check a finished signature | [`verify`], [`verify_aggregate`] |
+//! | check a finished signature | [`verify()`], [`verify_aggregate`] |
 //!
 //! # Side channels
 //! What touches a secret (deriving, splitting, scaling, public keys, signing) is blst's constant-time
