@@ -125,7 +125,7 @@ impl Identity {
     /// # Errors
     /// The file exists or cannot be written.
     pub fn save_new(&self, path: &Path) -> Result<(), IdentityError> {
-        let text = Zeroizing::new(hex::encode(*self.to_bytes()));
+        let text = Zeroizing::new(hex::encode(self.to_bytes().as_slice()));
         files::write_new(path, text.as_bytes(), ENR_KEY_MODE)
             .map_err(|source| IdentityError::Write { path: path.to_owned(), source })
     }

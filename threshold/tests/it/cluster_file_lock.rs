@@ -459,3 +459,20 @@ fn a_signature_without_an_address_is_refused() {
         "config_signature of the creator is there, but no address that it is by"
     );
 }
+
+/// A lock of the project's own, so that neither the format nor a hash changes by accident. Its keys were
+/// thrown away.
+#[test]
+fn the_projects_own_lock_verifies_and_is_written_as_it_was() {
+    let text = include_str!("vectors/cluster-lock.json");
+    let lock: ClusterLock = serde_json::from_str(text).unwrap();
+    assert_eq!(lock.to_json().unwrap(), text);
+    let verified = lock.verify(WalletSignatures::Verify).unwrap();
+    assert_eq!(
+        verified.lock_hash().to_string(),
+        "0xecf62287fe4ffa484e1ceefbae3d8e4b67b5435c86ae93811966967d68dcf54b"
+    );
+    assert_eq!(verified.network().unwrap().name(), "hoodi");
+    let fee_recipients: Vec<_> = verified.validators().iter().map(|v| v.fee_recipient()).collect();
+    assert_eq!(fee_recipients, [0x22, 0x33].map(|byte| ExecutionAddress::new([byte; 20])));
+}
