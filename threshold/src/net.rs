@@ -1,19 +1,21 @@
-//! The network of one node: authenticated links to the other operators of the lock, and nothing else.
+//! The network of one node: authenticated links to the other operators of the lock, and nothing
+//! else.
 //!
 //! [`start`] binds the node's addresses and returns a [`NetHandle`] to send with and a receiver of
 //! [`NetEvent`]s. Payloads are bytes; what they mean is the caller's.
 //!
-//! - **Who**: a connection is encrypted and authenticated with the secp256k1 keys of the ENRs (noise over
-//!   TCP, TLS over QUIC). Whoever is not in the lock is refused once its key is known; configured relays are let in and get to
-//!   see encrypted bytes only. The first words on a link are the lock hash, so that two clusters of the same
-//!   operators do not mix.
-//! - **Links**: one stream per peer, used in both directions, with length-prefixed frames (see `frame`). It is
-//!   announced by [`NetEvent::Connected`] when frames flow both ways, and its end by
-//!   [`NetEvent::Disconnected`]; frames of one peer come in the order they were sent (urgent ones overtake).
-//!   A link that breaks is built again for as long as the node runs. What waited for it is lost: on
-//!   `Connected` the node sends what it holds.
-//! - **Isolation**: each peer has its own task, queue and bounds. A slow peer's queue drops its oldest duty
-//!   first ([`FrameTag`]); a flooding peer is read more slowly ([`MAX_FRAMES_PER_SECOND`]) and waits its turn.
+//! - **Who**: a connection is encrypted and authenticated with the secp256k1 keys of the ENRs
+//!   (noise over TCP, TLS over QUIC). Whoever is not in the lock is refused once its key is known;
+//!   configured relays are let in and get to see encrypted bytes only. The first words on a link
+//!   are the lock hash, so that two clusters of the same operators do not mix.
+//! - **Links**: one stream per peer, used in both directions, with length-prefixed frames (see
+//!   `frame`). It is announced by [`NetEvent::Connected`] when frames flow both ways, and its end
+//!   by [`NetEvent::Disconnected`]; frames of one peer come in the order they were sent (urgent
+//!   ones overtake). A link that breaks is built again for as long as the node runs. What waited
+//!   for it is lost: on `Connected` the node sends what it holds.
+//! - **Isolation**: each peer has its own task, queue and bounds. A slow peer's queue drops its
+//!   oldest duty first ([`FrameTag`]); a flooding peer is read more slowly
+//!   ([`MAX_FRAMES_PER_SECOND`]) and waits its turn.
 //!
 //! | file | what it does |
 //! | --- | --- |

@@ -1,8 +1,8 @@
-//! Where a peer may be found, and which of these addresses to dial next. Pure: time and randomness are
-//! arguments.
+//! Where a peer may be found, and which of these addresses to dial next. Pure: time and randomness
+//! are arguments.
 //!
-//! Each address is a lane of its own. One that refuses is tried again soon; one that swallows packets takes
-//! the whole timeout of a dial, and must not hold up the others for it.
+//! Each address is a lane of its own. One that refuses is tried again soon; one that swallows
+//! packets takes the whole timeout of a dial, and must not hold up the others for it.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -17,15 +17,15 @@ use super::backoff::Backoff;
 /// them, so there must be few.
 pub(super) const MAX_LEARNT_ADDRESSES: usize = 12;
 
-/// How much later than the configured TCP addresses the others are dialled. The first connection ends the
-/// search, so these are preferences: a direct way over TCP, which the kernel serves cheaper than QUIC, and
-/// relays last.
+/// How much later than the configured TCP addresses the others are dialled. The first connection
+/// ends the search, so these are preferences: a direct way over TCP, which the kernel serves
+/// cheaper than QUIC, and relays last.
 const LEARNT_TCP_WAIT: Duration = Duration::from_millis(50);
 const QUIC_WAIT: Duration = Duration::from_millis(300);
 const CIRCUIT_WAIT: Duration = Duration::from_millis(500);
 
-/// The operator with the higher index leaves relays to the other one for so much longer, or they would meet
-/// on two circuits.
+/// The operator with the higher index leaves relays to the other one for so much longer, or they
+/// would meet on two circuits.
 const HIGHER_CIRCUIT_WAIT: Duration = Duration::from_millis(1500);
 
 /// The addresses of one peer.

@@ -117,7 +117,7 @@ pub(super) fn check(config: &NetConfig) -> Result<(Keypair, Roster), NetError> {
         let Some(id) = last_peer_id(address).filter(|_| !is_circuit(address)) else {
             return Err(NetError::Address {
                 address: address.clone(),
-                problem: "of --p2p-relays has to be a relay's own address and to end with /p2p/ and its identity",
+                problem: "of --p2p-relays has to be a relay's own and to end with /p2p/ and its id",
             });
         };
         roster.relays.push((id, without_peer_id(address)));

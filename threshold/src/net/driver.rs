@@ -1,4 +1,5 @@
-//! The task that owns the swarm: dials, opens streams, keeps relays, and hands streams to the peers' tasks.
+//! The task that owns the swarm: dials, opens streams, keeps relays, and hands streams to the
+//! peers' tasks.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -32,8 +33,8 @@ const STREAM_QUEUE: usize = 2;
 /// Reports and resolved names on their way to this task, which never waits for anyone.
 const REPORT_QUEUE: usize = 64;
 
-/// How long the peers' tasks and the connections may take to end; a little longer than the tasks allow
-/// themselves.
+/// How long the peers' tasks and the connections may take to end; a little longer than the tasks
+/// allow themselves.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(700);
 
 /// A pause of the loop when nothing is due.
@@ -144,8 +145,8 @@ impl Driver {
         self.finish().await;
     }
 
-    /// Lets the peers' tasks send what waits, with the swarm still running beneath them, and then closes the
-    /// connections, so that the peers need not find out by silence.
+    /// Lets the peers' tasks send what waits, with the swarm still running beneath them, and then
+    /// closes the connections, so that the peers need not find out by silence.
     async fn finish(mut self) {
         let deadline = tokio::time::sleep(SHUTDOWN_TIMEOUT);
         tokio::pin!(deadline);
@@ -316,7 +317,8 @@ impl Driver {
                 self.count_reservations();
             }
             BehaviourEvent::HolePunching(event) => {
-                tracing::debug!(peer = %event.remote_peer_id, result = ?event.result, "hole punching");
+                let (peer, result) = (event.remote_peer_id, event.result);
+                tracing::debug!(%peer, ?result, "hole punching");
             }
             _ => {}
         }
@@ -416,7 +418,8 @@ impl Driver {
         let Some(dialled) = entry.dials.remove(&connection) else { return };
         let operator = entry.shared.operator;
         if let DialError::WrongPeerId { obtained, address } = error {
-            tracing::warn!(%operator, %obtained, %address, "another node answers at the peer's address");
+            let problem = "another node answers at the peer's address";
+            tracing::warn!(%operator, %obtained, %address, problem);
         } else {
             tracing::debug!(%operator, address = %dialled, %error, "dial failed");
         }
@@ -435,7 +438,7 @@ impl Driver {
         // Whoever floods the port fills no log: the 1st, 2nd, 4th, 8th .. refusal is written.
         if count.is_power_of_two() {
             let identity = peer.map(|peer| peer.to_string()).unwrap_or_default();
-            tracing::warn!(%from, identity, count, "refused a peer that is not in the cluster lock");
+            tracing::warn!(%from, identity, count, "refused a peer that is not in the lock");
         }
     }
 

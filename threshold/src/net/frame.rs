@@ -56,7 +56,11 @@ pub(super) enum FrameError {
 pub(super) enum HelloError {
     #[error("the peer does not begin with the protocol's hello")]
     NoHello,
-    #[error("the peer runs another cluster: expected lock hash {}, got {}", hex::encode(.expected), hex::encode(.got))]
+    #[error(
+        "the peer runs another cluster: expected lock hash {}, got {}",
+        hex::encode(.expected),
+        hex::encode(.got)
+    )]
     OtherCluster { expected: [u8; 32], got: [u8; 32] },
     #[error("the hello was cut short")]
     Io(#[source] io::Error),

@@ -1,7 +1,7 @@
 //! The task of one peer: carries its links, one after the other.
 //!
-//! A link is one stream on one connection, used in both directions: hello, then frames. The task reads
-//! and writes at the same time and on its own, so that a slow peer makes nobody else wait.
+//! A link is one stream on one connection, used in both directions: hello, then frames. The task
+//! reads and writes at the same time and on its own, so that a slow peer makes nobody else wait.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;

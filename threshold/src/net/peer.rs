@@ -1,9 +1,10 @@
-//! What the driver knows of one peer, and what is to be done next. Pure: time and randomness are arguments.
+//! What the driver knows of one peer, and what is to be done next. Pure: time and randomness are
+//! arguments.
 //!
-//! Both sides dial whenever they have no connection; two that dial at the same moment end up with two
-//! connections. Which of them carries the link is decided by one side only, the operator with the lower
-//! index: it opens the stream, the other accepts on whatever connection it comes. The surplus connection
-//! is idle and closes by itself.
+//! Both sides dial whenever they have no connection; two that dial at the same moment end up with
+//! two connections. Which of them carries the link is decided by one side only, the operator with
+//! the lower index: it opens the stream, the other accepts on whatever connection it comes. The
+//! surplus connection is idle and closes by itself.
 
 use std::time::{Duration, Instant};
 
@@ -13,28 +14,29 @@ use libp2p::swarm::ConnectionId;
 use super::addresses::{AddressBook, Ways};
 use super::backoff::Penalty;
 
-/// A connection that the peer opened when the link stood for at least so long means that the peer lost the
-/// link (it restarted; it does not dial while it has a connection). Younger ones come from both
-/// sides dialling at once.
+/// A connection that the peer opened when the link stood for at least so long means that the peer
+/// lost the link (it restarted; it does not dial while it has a connection). Younger ones come from
+/// both sides dialling at once.
 const RELINK_AFTER: Duration = Duration::from_secs(1);
 
-/// How often a direct way is tried while the link goes over a relay: relays limit time and bytes, and add
-/// delay.
+/// How often a direct way is tried while the link goes over a relay: relays limit time and bytes,
+/// and add delay.
 const UPGRADE_INTERVAL: Duration = Duration::from_secs(30);
 
-/// The first such try comes sooner, once hole punching had its chance and the peer has told its addresses.
+/// The first such try comes sooner, once hole punching had its chance and the peer has told its
+/// addresses.
 const FIRST_UPGRADE: Duration = Duration::from_secs(3);
 
 /// A link that broke before it stood so long is a short one.
 const SHORT_LINK: Duration = Duration::from_secs(10);
 
-/// So many short links in a row are a breach. On every link the node sends what it holds of the running duties,
-/// so a peer that comes and goes without end would make it work without end; a node that crashes at its start
-/// is left alone for a while too.
+/// So many short links in a row are a breach. On every link the node sends what it holds of the
+/// running duties, so a peer that comes and goes without end would make it work without end; a node
+/// that crashes at its start is left alone for a while too.
 const MAX_SHORT_LINKS: u32 = 8;
 
-/// How long a peer is left alone after it named another cluster or another version of the protocol: its
-/// operator has to do something first.
+/// How long a peer is left alone after it named another cluster or another version of the protocol:
+/// its operator has to do something first.
 const MISMATCH_WAIT: Duration = Duration::from_secs(10);
 
 /// Something for the driver to do.
@@ -234,7 +236,9 @@ impl Peer {
         now: Instant,
         random: f64,
     ) -> Verdict {
-        let verdict = self.count_short_links(verdict, stood);
+        // Relays cut circuits at limits of their own; that is not the peer's doing.
+        let relayed = self.link.is_some_and(|link| link.connection == id && link.relayed);
+        let verdict = if relayed { verdict } else { self.count_short_links(verdict, stood) };
         if self.link.is_some_and(|link| link.connection == id) {
             self.link = None;
         }
@@ -446,6 +450,18 @@ mod tests {
         for _ in 0..3 * MAX_SHORT_LINKS {
             let verdict = peer.link_ended(id(1), Verdict::Broke, SHORT_LINK, now, 0.5);
             assert_eq!(verdict, Verdict::Broke, "a link that stood begins the count anew");
+        }
+    }
+
+    #[test]
+    fn a_link_over_a_relay_may_break_often() {
+        let now = Instant::now();
+        let mut peer = peer(false, now);
+        for round in 1..3 * MAX_SHORT_LINKS as usize {
+            peer.connected(connection(round, true, true), None, now);
+            assert!(peer.stream(id(round), now));
+            let verdict = peer.link_ended(id(round), Verdict::Broke, SECOND, now, 0.5);
+            assert_eq!(verdict, Verdict::Broke, "relays cut links too");
         }
     }
 

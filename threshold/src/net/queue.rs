@@ -40,8 +40,8 @@ pub(super) struct Dropped {
 
 /// A bounded queue that drops the oldest duty first.
 ///
-/// Out come the urgent frames in the order they went in, then the others in the order they went
-/// in. When a frame does not fit, frames are dropped by (slot, not urgent before urgent, age) until it
+/// Out come the urgent frames in the order they went in, then the others in the order they went in.
+/// When a frame does not fit, frames are dropped by (slot, not urgent before urgent, age) until it
 /// does; the new frame is itself the one to go if it serves the oldest duty.
 #[derive(Debug, Default)]
 pub(super) struct SendQueue {

@@ -1,5 +1,5 @@
-//! Names in addresses. The system's resolver is asked before each dial, without a cache of our own: a
-//! container that was made anew has another address, and `/etc/hosts` counts.
+//! Names in addresses. The system's resolver is asked before each dial, without a cache of our own:
+//! a container that was made anew has another address, and `/etc/hosts` counts.
 
 use std::time::Duration;
 

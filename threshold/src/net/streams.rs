@@ -23,7 +23,8 @@ use libp2p::swarm::{
 };
 use libp2p::{Multiaddr, PeerId};
 
-/// The stream's protocol. The number goes up with every change that older nodes would not understand.
+/// The stream's protocol. The number goes up with every change that older nodes would not
+/// understand.
 pub(super) const PROTOCOL: StreamProtocol = StreamProtocol::new("/synod/1");
 
 /// How long the other side may take to accept the stream.

@@ -20,8 +20,8 @@ use super::streams;
 /// Handshakes that strangers can keep open at one time. Each lasts [`CONNECT_TIMEOUT`] at most.
 const MAX_PENDING_INBOUND: u32 = 128;
 
-/// Connections of one peer: the link's, one more from dialling at the same time, two over relays, and
-/// those that a restarted peer has left behind.
+/// Connections of one peer: the link's, one more from dialling at the same time, two over relays,
+/// and those that a restarted peer has left behind.
 const MAX_CONNECTIONS_PER_PEER: u32 = 8;
 
 /// How long dialling and the handshakes may take.
@@ -45,8 +45,8 @@ const MAX_NEGOTIATING_STREAMS: usize = 16;
 const MAX_STREAMS: u32 = 64;
 
 /// How often, and after what pause, UDP is tried on a port that is free for TCP. With port 0 each
-/// attempt takes another port. On a fixed one, the QUIC socket of a node that stopped in this process lives
-/// on until its last connection has drained, which takes up to three seconds.
+/// attempt takes another port. On a fixed one, the QUIC socket of a node that stopped in this
+/// process lives on until its last connection has drained, which takes up to three seconds.
 const UDP_ATTEMPTS: usize = 40;
 const UDP_RETRY: Duration = Duration::from_millis(100);
 
