@@ -1,1 +1,45 @@
-//! Whole-system tests.
+//! Whole clusters of real `synod` processes, for tests: made by `synod create cluster`, run by
+//! `synod run`, asked over HTTP as validator clients ask, killed, and looked at from outside.
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | `chain` | the chain of a test: short slots, and waiting for them |
+//! | `cluster` | [`ClusterBuilder`], [`Cluster`]: node processes and what can be done to them |
+//! | `duties` | [`Ask`]: requests, with the signing root that the answer has to be over |
+//! | `http` | a validator client's end of the wire |
+//! | `ports` | ports for the nodes' links |
+//! | `process` | [`Program`], [`Process`]: a process, its log, its end |
+//! | `records` | what a slashing database holds, read without the program's own code |
+//!
+//! No test here asserts how long something takes. What is waited for is waited for with [`PATIENCE`],
+//! which bounds a hang.
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test's helper that cannot go on fails the test there"
+)]
+
+pub mod chain;
+pub mod cluster;
+pub mod duties;
+pub mod http;
+pub mod ports;
+pub mod process;
+pub mod records;
+
+use std::time::Duration;
+
+pub use self::chain::Chain;
+pub use self::cluster::{Cluster, ClusterBuilder};
+pub use self::duties::Ask;
+pub use self::http::Answer;
+pub use self::process::{Finished, Process, Program};
+pub use self::records::{Record, RecordedDuty};
+
+/// Nothing here takes a tenth of it on an idle machine; what takes so long hangs.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often a condition is looked at that nothing announces.
+pub(crate) const POLL: Duration = Duration::from_millis(20);
