@@ -392,10 +392,11 @@ impl Driver {
     ) {
         let Some(entry) = entry(&mut self.peers, &self.by_peer_id, &peer_id) else { return };
         let verdict = entry.state.link_ended(connection, verdict, stood, now, rand::random());
-        if matches!(verdict, Verdict::Breach | Verdict::Mismatch) {
+        let harsh = matches!(verdict, Verdict::Breach | Verdict::Flapping);
+        if harsh || verdict == Verdict::Mismatch {
             entry.shared.stats.breaches.fetch_add(1, Relaxed);
         }
-        if verdict == Verdict::Breach {
+        if harsh {
             let until = entry.state.kept_away_until();
             let operator = entry.shared.operator;
             tracing::warn!(%operator, wait = ?(until - now), "peer is kept away");

@@ -27,13 +27,17 @@ const UPGRADE_INTERVAL: Duration = Duration::from_secs(30);
 /// addresses.
 const FIRST_UPGRADE: Duration = Duration::from_secs(3);
 
-/// A link that broke before it stood so long is a short one.
-const SHORT_LINK: Duration = Duration::from_secs(10);
+/// A link that broke before it stood so long is a short one. A node that crashes and is started
+/// again lives longer.
+const SHORT_LINK: Duration = Duration::from_secs(1);
 
-/// So many short links in a row are a breach. On every link the node sends what it holds of the
-/// running duties, so a peer that comes and goes without end would make it work without end; a node
-/// that crashes at its start is left alone for a while too.
+/// So many short links in a row, and the peer is left alone for [`FLAPPING_WAIT`]. On every link the
+/// node sends what it holds of the running duties, so a peer that comes and goes without end would
+/// make it work without end.
 const MAX_SHORT_LINKS: u32 = 8;
+
+/// Long enough to be no work, short enough not to cost an honest peer behind a bad line a duty.
+const FLAPPING_WAIT: Duration = Duration::from_secs(5);
 
 /// How long a peer is left alone after it named another cluster or another version of the protocol:
 /// its operator has to do something first.
@@ -68,6 +72,8 @@ pub(super) enum Verdict {
     Mismatch,
     /// The peer broke the protocol.
     Breach,
+    /// It broke like those before it, soon after it was up.
+    Flapping,
 }
 
 /// The state of one peer.
@@ -246,6 +252,7 @@ impl Peer {
             Verdict::Broke => self.book.begin(now, random),
             Verdict::NeverUp => self.book.all_failed(now, random),
             Verdict::Mismatch => self.keep_away(now + MISMATCH_WAIT),
+            Verdict::Flapping => self.keep_away(now + FLAPPING_WAIT),
             Verdict::Breach => {
                 let wait = self.penalty.breach(stood);
                 self.keep_away(now + wait);
@@ -267,7 +274,7 @@ impl Peer {
             return verdict;
         }
         self.short_links = 0;
-        Verdict::Breach
+        Verdict::Flapping
     }
 
     fn keep_away(&mut self, until: Instant) {
@@ -442,9 +449,10 @@ mod tests {
         let now = Instant::now();
         let mut peer = linked(false, false, now);
         let verdicts: Vec<Verdict> = (0..MAX_SHORT_LINKS)
-            .map(|_| peer.link_ended(id(1), Verdict::Broke, SECOND, now, 0.5))
+            .map(|_| peer.link_ended(id(1), Verdict::Broke, SECOND / 2, now, 0.5))
             .collect();
-        assert_eq!(verdicts.last(), Some(&Verdict::Breach));
+        assert_eq!(peer.kept_away_until(), now + FLAPPING_WAIT);
+        assert_eq!(verdicts.last(), Some(&Verdict::Flapping));
         assert!(verdicts.iter().rev().skip(1).all(|verdict| *verdict == Verdict::Broke));
 
         for _ in 0..3 * MAX_SHORT_LINKS {
@@ -460,7 +468,7 @@ mod tests {
         for round in 1..3 * MAX_SHORT_LINKS as usize {
             peer.connected(connection(round, true, true), None, now);
             assert!(peer.stream(id(round), now));
-            let verdict = peer.link_ended(id(round), Verdict::Broke, SECOND, now, 0.5);
+            let verdict = peer.link_ended(id(round), Verdict::Broke, SECOND / 2, now, 0.5);
             assert_eq!(verdict, Verdict::Broke, "relays cut links too");
         }
     }

@@ -53,7 +53,7 @@ pub struct PeerSnapshot {
     pub links: u64,
     /// Dials that failed.
     pub dials_failed: u64,
-    /// Times the peer broke the protocol or named another cluster.
+    /// Times the peer broke the protocol, named another cluster, or came and went without end.
     pub breaches: u64,
 }
 
