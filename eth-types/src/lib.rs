@@ -1,5 +1,5 @@
 //! The vocabulary of the workspace: slots, epochs, keys, roots, the SSZ containers a validator signs,
-//! [`Duty`](duty::Duty), domains, signing roots and networks.
+//! [`Duty`], domains, signing roots and networks.
 //!
 //! No I/O and no crate of ours below it. What comes from outside is parsed here once; a value of one
 //! of these types is well formed from then on.

@@ -22,7 +22,6 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "one value, made once")]
 enum Command {
     /// Run a node of a cluster.
     Run(run::RunArgs),

@@ -110,8 +110,8 @@ pub struct P2pArgs {
     #[arg(long, value_name = "NAME")]
     pub p2p_external_hostname: Option<String>,
 
-    /// Relays for nodes behind NAT, separated by commas: multiaddresses, or URLs that answer with
-    /// them.
+    /// Relays for nodes behind NAT: multiaddresses that end with /p2p/ and the relay's identity,
+    /// separated by commas.
     #[arg(long, value_name = "RELAYS", value_delimiter = ',')]
     pub p2p_relays: Vec<String>,
 

@@ -16,7 +16,8 @@ use crate::config::{LogArgs, LogFormat};
 /// Logging is set up already.
 pub fn init(args: &LogArgs) -> Result<(), TryInitError> {
     // The option was checked when it was parsed.
-    let registry = tracing_subscriber::registry().with(EnvFilter::new(args.log_level.as_str()));
+    let filter = EnvFilter::new(directives(args.log_level.as_str()));
+    let registry = tracing_subscriber::registry().with(filter);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     match args.log_format {
         LogFormat::Console => {
@@ -25,5 +26,13 @@ pub fn init(args: &LogArgs) -> Result<(), TryInitError> {
             registry.with(lines.with_ansi(colour).with_target(false)).try_init()
         }
         LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),
+    }
+}
+
+/// The libraries' own lines at level info say nothing to an operator; who asks for debug gets all.
+fn directives(level: &str) -> String {
+    match level.to_ascii_lowercase().as_str() {
+        "info" => "info,libp2p_swarm=warn".to_owned(),
+        _ => level.to_owned(),
     }
 }

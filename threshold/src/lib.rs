@@ -24,4 +24,6 @@ pub mod share;
 pub mod witness_file;
 pub mod work;
 
-pub use node::{Cluster, ClusterError, ClusterStatus, NodeConfig, NoObserver, Observer, StartError};
+pub use node::{
+    Cluster, ClusterError, ClusterStatus, NoObserver, NodeConfig, Observer, StartError,
+};

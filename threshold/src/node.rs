@@ -14,9 +14,7 @@ use eth_types::network::Network;
 use eth_types::{PublicKey, Signature};
 use slashing_db::{Candidate, Refusal, SlashingDb};
 use threshold_protocol::bls::{Threshold, ThresholdError};
-use threshold_protocol::engine::{
-    Config, Engine, Input, Output, Report, RequestId, SignFailure,
-};
+use threshold_protocol::engine::{Config, Engine, Input, Output, Report, RequestId, SignFailure};
 use threshold_protocol::identity::{Identities, IdentityError};
 use threshold_protocol::message::PeerMessage;
 use threshold_protocol::policy::{Policy, Validator};
@@ -150,12 +148,9 @@ struct Inner {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "all but the last command are the large one")]
 enum Command {
-    Sign {
-        validator: KeyIndex,
-        duty: Duty,
-        reply: oneshot::Sender<Result<Signature, SignFailure>>,
-    },
+    Sign { validator: KeyIndex, duty: Duty, reply: oneshot::Sender<Result<Signature, SignFailure>> },
     Shutdown(oneshot::Sender<()>),
 }
 
@@ -178,8 +173,7 @@ impl Cluster {
         let (me, lock_hash) = (net.me, eth_types::Root::new(net.lock_hash));
         let identities = Identities::new(&net.identity, me, &operators)?;
         let numbers = |number: usize| u8::try_from(number).unwrap_or(u8::MAX);
-        let threshold =
-            Threshold::new(numbers(quorum.operators()), numbers(quorum.threshold()))?;
+        let threshold = Threshold::new(numbers(quorum.operators()), numbers(quorum.threshold()))?;
         let (witness_file, kept) = WitnessFile::open(&witness_file, &network)?;
         let public_keys: Vec<PublicKey> =
             validators.iter().map(|validator| validator.public_key).collect();
@@ -219,8 +213,7 @@ impl Cluster {
             observer,
         };
         tokio::spawn(task.run(received, events, results));
-        let inner =
-            Inner { commands, validators: by_key, public_keys, db, status, net };
+        let inner = Inner { commands, validators: by_key, public_keys, db, status, net };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -229,11 +222,7 @@ impl Cluster {
     ///
     /// # Errors
     /// Why there is none.
-    pub async fn sign(
-        &self,
-        validator: PublicKey,
-        duty: Duty,
-    ) -> Result<Signature, ClusterError> {
+    pub async fn sign(&self, validator: PublicKey, duty: Duty) -> Result<Signature, ClusterError> {
         let index = *self
             .inner
             .validators
@@ -431,7 +420,11 @@ fn log_quorum(had_quorum: bool, status: &ClusterStatus) {
             tracing::info!(operators, needed, "enough operators are connected: the cluster signs");
         }
         (true, false) => {
-            tracing::error!(operators, needed, "too few operators are connected: nothing is signed");
+            tracing::error!(
+                operators,
+                needed,
+                "too few operators are connected: nothing is signed"
+            );
         }
         (true, true) | (false, false) => {}
     }

@@ -73,15 +73,15 @@ impl SealedPartial {
     ///
     /// # Errors
     /// The permit covers another validator or signing root.
-    pub fn release(self, permit: Permit) -> Result<PartialSignature, ForeignPermit> {
+    pub fn release(self, permit: Permit) -> Result<PartialSignature, Box<ForeignPermit>> {
         if permit.validator() == self.validator && permit.signing_root() == self.root {
             return Ok(self.partial);
         }
-        Err(ForeignPermit {
+        Err(Box::new(ForeignPermit {
             permitted: permit.validator(),
             permitted_root: permit.signing_root(),
             signed: self.validator,
             signed_root: self.root,
-        })
+        }))
     }
 }

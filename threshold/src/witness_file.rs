@@ -35,7 +35,7 @@ pub enum WitnessFileError {
         line: usize,
         /// Why.
         #[source]
-        source: LineError,
+        source: Box<LineError>,
     },
 }
 
@@ -95,7 +95,7 @@ impl WitnessFile {
             let record = parse(&text, network).map_err(|source| WitnessFileError::Line {
                 path: path.to_owned(),
                 line,
-                source,
+                source: Box::new(source),
             })?;
             kept.push(record);
         }

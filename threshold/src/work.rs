@@ -281,7 +281,6 @@ fn open(
     permit: Result<Permit, OwnRefusal>,
 ) -> Result<PartialSignature, OwnRefusal> {
     let permit = permit?;
-    let sealed =
-        sealed.ok_or_else(|| OwnRefusal::Failed("no share of this validator".into()))?;
+    let sealed = sealed.ok_or_else(|| OwnRefusal::Failed("no share of this validator".into()))?;
     sealed.release(permit).map_err(|foreign| OwnRefusal::Failed(foreign.to_string()))
 }

@@ -19,7 +19,7 @@ pub enum NetworkError {
     TooLong {
         /// Bytes found.
         found: usize,
-        /// [`MAX_CONFIG_BYTES`].
+        /// [`MAX_CONFIG_BYTES`](super::MAX_CONFIG_BYTES).
         max: usize,
     },
     /// The configuration is not YAML.

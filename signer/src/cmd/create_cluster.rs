@@ -29,7 +29,7 @@ pub(super) struct CreateClusterArgs {
     name: String,
 
     /// Number of nodes.
-    #[arg(long, value_name = "N", default_value_t = 4)]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(2..=16))]
     nodes: u8,
 
     /// Nodes that it takes to sign [default: two thirds of them, rounded up].

@@ -62,7 +62,7 @@ FULU_FORK_EPOCH: 0
 #[derive(Debug, clap::Args)]
 pub(super) struct DemoArgs {
     /// Number of nodes.
-    #[arg(long, value_name = "N", default_value_t = 4)]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(2..=16))]
     nodes: u8,
 
     /// Nodes that it takes to sign [default: two thirds of them, rounded up].
@@ -106,7 +106,7 @@ async fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
         Some(_) => None,
         None => Some(tempfile::Builder::new().prefix("synod-demo-").tempdir()?),
     };
-    let dir = args.dir.as_deref().or(temporary.as_ref().map(tempfile::TempDir::path));
+    let dir = args.dir.as_deref().or_else(|| temporary.as_ref().map(tempfile::TempDir::path));
     let dir = dir.context("no folder for the cluster")?;
     let network = chain_from(SystemTime::now() + UNTIL_GENESIS)?;
     let cluster = make_cluster(args, dir, &network)?;
@@ -126,9 +126,7 @@ async fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
         print_invitation(&nodes, &cluster.public_keys);
         shutdown::requested().await?;
     }
-    for node in nodes {
-        node.stop().await;
-    }
+    futures::future::join_all(nodes.into_iter().map(Node::stop)).await;
     outcome?;
     Ok(ExitCode::SUCCESS)
 }

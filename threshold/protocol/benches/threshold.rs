@@ -14,6 +14,7 @@
 //!
 //! The root is hashed beforehand in all of them (once per duty, whatever k). The bar is a ratio of flow
 //! to floor of at most 1.5 at k = 312 with 4 operators.
+#![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -3,7 +3,7 @@
 //! [`Instance`] is a pure state machine. It is told messages and the time, and answers with
 //! [`Effect`]s. Round 0 is leaderless: nodes endorse, and a quorum of equal endorsements (C0) settles
 //! the duty in two hops. What round 0 leaves open, rounds 1.. settle with QBFT (H. Moniz, "The Istanbul
-//! BFT Consensus Algorithm", arXiv 2002.03613; the algorithm's lines are cited in [`rounds`]), in
+//! BFT Consensus Algorithm", arXiv 2002.03613; the algorithm's lines are cited in `rounds`), in
 //! which C0 counts as a certificate prepared in round 0.
 //!
 //! | file | what it holds |

@@ -69,7 +69,7 @@ pub(super) fn cases(slot: Slot, network: &Network) -> anyhow::Result<Vec<Case>> 
         let duty = Duty::new(message, Some(&fork_info), network)?;
         let root = duty.signing_root();
         if let Value::Object(fields) = &mut body {
-            fields.insert("fork_info".into(), serde_json::to_value(&fork_info)?);
+            fields.insert("fork_info".into(), serde_json::to_value(fork_info)?);
             fields.insert("signingRoot".into(), json!(root));
         }
         let expect = if signs { Expect::Signature(root) } else { Expect::Refusal };
