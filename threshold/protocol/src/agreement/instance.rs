@@ -294,6 +294,12 @@ impl Instance {
         self.round
     }
 
+    /// How many values and rounds are held.
+    #[must_use]
+    pub fn size(&self) -> (usize, usize) {
+        (self.values.len(), self.commits.len() + self.proposals.len())
+    }
+
     /// Sources named by operators' *own* endorsements here.
     pub fn own_endorsed_sources(&self) -> impl Iterator<Item = (OperatorIndex, Epoch)> {
         self.endorsements

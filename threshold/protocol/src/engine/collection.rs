@@ -171,9 +171,8 @@ impl Collections {
             .collect();
         // One's own is surely good, and those of operators that were caught come last: the first
         // that make the threshold are combined.
-        partials.sort_by_key(|(operator, _)| {
-            (*operator != self.me, self.suspects.contains(*operator))
-        });
+        partials
+            .sort_by_key(|(operator, _)| (*operator != self.me, self.suspects.contains(*operator)));
         partials
     }
 

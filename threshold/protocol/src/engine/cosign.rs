@@ -50,6 +50,10 @@ pub(super) struct Cosigns {
 }
 
 impl Cosigns {
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(super) fn prune(&mut self, now: UnixMillis) {
         self.entries.retain(|_, entry| entry.expires > now);
         self.granted.retain(|_, (_, expires)| *expires > now);

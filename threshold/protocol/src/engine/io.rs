@@ -117,6 +117,26 @@ pub enum Output {
     Report(Report),
 }
 
+/// How much an engine holds. Every figure has a bound, whatever peers send; that of requests is the
+/// caller's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    /// Requests that wait.
+    pub requests: usize,
+    /// Agreement instances.
+    pub instances: usize,
+    /// Values in the instance that holds most.
+    pub values: usize,
+    /// Rounds in the instance that holds most.
+    pub rounds: usize,
+    /// Validators' partial signatures over one root each.
+    pub collections: usize,
+    /// Co-signed duties.
+    pub cosigns: usize,
+    /// Witnessed duties, counted for each operator that asked.
+    pub witnesses: usize,
+}
+
 /// One thing to sign.
 #[derive(Debug, Clone)]
 pub struct SignJob {

@@ -3,8 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use eth_types::Root;
 use eth_types::duty::{Duty, Message};
+use eth_types::fork::ForkName;
+use eth_types::{Root, Slot};
 
 use super::io::{OwnRefusal, Report, RequestId, SignFailure, SignJob};
 use super::{Engine, Output, Purpose, QueuedSign};
@@ -21,6 +22,10 @@ const ROOTS_PER_OPERATOR: usize = 2;
 /// Pre-Electra committees of one slot, at most: each has an instance of its own.
 const MAX_COMMITTEES: u64 = 64;
 
+/// Block instances of one slot that one peer's word alone opens. A slot has one proposer; at the turn of
+/// an epoch clients with different views of the chain may name two.
+const BLOCKS_PER_PEER: usize = 2;
+
 /// How far ahead of the own clock peers' messages are taken, in slots: clocks differ a little.
 const SLOTS_AHEAD: u64 = 1;
 
@@ -28,6 +33,8 @@ const SLOTS_AHEAD: u64 = 1;
 #[derive(Debug)]
 struct SlashableDuty {
     instance: Instance,
+    /// The peer whose word opened it; none if the own client did.
+    opened_by: Option<OperatorIndex>,
     expires: UnixMillis,
     reported_expiry: bool,
     /// Validators for which the own client asked in this instance, whatever data it asked for.
@@ -56,12 +63,31 @@ pub(super) struct Slashables {
 }
 
 impl Slashables {
+    pub(super) fn len(&self) -> usize {
+        self.duties.len()
+    }
+
+    /// The most values, and the most rounds, that one instance holds.
+    pub(super) fn largest(&self) -> (usize, usize) {
+        let sizes = self.duties.values().map(|duty| duty.instance.size());
+        sizes.fold((0, 0), |most, size| (most.0.max(size.0), most.1.max(size.1)))
+    }
+
     pub(super) fn next_timeout(&self, now: UnixMillis) -> Option<UnixMillis> {
         self.duties.values().filter_map(|duty| duty.instance.next_timeout(now)).min()
     }
 
     pub(super) fn prune(&mut self, now: UnixMillis) {
         self.duties.retain(|_, duty| duty.expires > now);
+    }
+
+    /// How many block instances of a slot a peer's word alone opened.
+    fn blocks_opened_by(&self, peer: OperatorIndex, slot: Slot) -> usize {
+        let of_slot =
+            |key: &InstanceKey| matches!(key, InstanceKey::Block { slot: of, .. } if *of == slot);
+        let opened =
+            self.duties.iter().filter(|(key, duty)| of_slot(key) && duty.opened_by == Some(peer));
+        opened.count()
     }
 
     pub(super) fn describe(&self, key: &InstanceKey, quorum: Quorum) -> Option<String> {
@@ -72,9 +98,9 @@ impl Slashables {
     pub(super) fn describe_own(&self, key: &InstanceKey, validator: KeyIndex) -> Option<String> {
         match self.duties.get(key)?.own.get(&validator)? {
             OwnPart::Refused(refusal) => Some(format!("this node did not sign: {refusal}")),
-            OwnPart::Queued => {
-                Some("this node's slashing database has not yet recorded it; is its disk busy?".into())
-            }
+            OwnPart::Queued => Some(
+                "this node's slashing database has not yet recorded it; is its disk busy?".into(),
+            ),
             OwnPart::Signed => None,
         }
     }
@@ -88,7 +114,7 @@ impl Engine {
             Ok(value) => value,
             Err(invalid) => return self.fail(id, SignFailure::Invalid(invalid)),
         };
-        if !self.open(&key) {
+        if !self.open(&key, None) {
             let failure = SignFailure::Window {
                 slot: key.slot(),
                 current: current_slot(&network, self.now),
@@ -116,7 +142,7 @@ impl Engine {
 
     pub(super) fn on_agreement(&mut self, from: OperatorIndex, message: AgreementMessage) {
         let key = message.key;
-        if !self.open(&key) {
+        if !self.open(&key, Some(from)) {
             return;
         }
         self.drive(&key, |instance, ctx| instance.on_message(from, message, ctx));
@@ -135,7 +161,7 @@ impl Engine {
 
     pub(super) fn on_partials(&mut self, from: OperatorIndex, partials: Partials) {
         let Partials { key, root, partials } = partials;
-        if !self.open(&key) {
+        if !self.open(&key, Some(from)) {
             return;
         }
         let Some(duty) = self.slashables.duties.get_mut(&key) else { return };
@@ -198,8 +224,9 @@ impl Engine {
         self.out.extend(messages.into_iter().map(|message| Output::Send(peer, message)));
     }
 
-    /// Opens an instance if its slot is inside the window. False if it is not.
-    fn open(&mut self, key: &InstanceKey) -> bool {
+    /// Opens an instance, for a peer or for the own client, if its slot is inside the window and such an
+    /// instance can be. False if not.
+    fn open(&mut self, key: &InstanceKey, peer: Option<OperatorIndex>) -> bool {
         if self.slashables.duties.contains_key(key) {
             return true;
         }
@@ -207,9 +234,15 @@ impl Engine {
         let schedule = Schedule::new(key, network, &self.config.timing);
         let soonest = current_slot(network, self.now).saturating_add(SLOTS_AHEAD);
         let sound = match key {
-            InstanceKey::Block { validator, .. } => self.validator(*validator).is_some(),
-            InstanceKey::Attestation { committee, .. } => {
-                committee.is_none_or(|committee| committee < MAX_COMMITTEES)
+            InstanceKey::Block { slot, validator } => {
+                let opened = |peer| self.slashables.blocks_opened_by(peer, *slot);
+                self.validator(*validator).is_some()
+                    && peer.is_none_or(|peer| opened(peer) < BLOCKS_PER_PEER)
+            }
+            InstanceKey::Attestation { slot, committee } => {
+                let fork = network.fork_at(slot.epoch(network.slots_per_epoch()));
+                committee.is_some() == (fork < ForkName::Electra)
+                    && committee.is_none_or(|committee| committee < MAX_COMMITTEES)
             }
         };
         if key.slot() > soonest || schedule.deadline <= self.now || !sound {
@@ -219,6 +252,7 @@ impl Engine {
         let instance = Instance::new(*key, schedule, participates, self.peers.liars());
         let duty = SlashableDuty {
             instance,
+            opened_by: peer,
             // A slot more, for who asks late for what is signed.
             expires: schedule.deadline + network.slot_duration(),
             reported_expiry: false,

@@ -25,6 +25,12 @@ pub(super) struct Witnesses {
     by_operator: BTreeMap<(OperatorIndex, KeyIndex, DutyKind), BTreeSet<eth_types::Root>>,
 }
 
+impl Witnesses {
+    pub(super) fn len(&self) -> usize {
+        self.by_operator.values().map(BTreeSet::len).sum()
+    }
+}
+
 impl Engine {
     /// Gives back what [`Output::KeepWitness`] kept, after a start and before anything else.
     pub fn restore_witness(&mut self, operator: OperatorIndex, witness: Witness) {
