@@ -34,6 +34,9 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 /// Time between the making of the cluster and the first slot: for the nodes to start.
 const UNTIL_GENESIS: Duration = Duration::from_secs(2);
 
+/// Why the demo ends badly if it is stopped early.
+const STOPPED_EARLY: &str = "stopped before the checks were done";
+
 /// Where the demo's validators say that their fees go.
 const FEE_RECIPIENT: ExecutionAddress = ExecutionAddress::new([0xfe; 20]);
 
@@ -101,6 +104,8 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
+    // Listened for from here on: the signal's own way to end the process would leave the folder behind.
+    let mut stop = tokio::spawn(shutdown::requested());
     // Removed when it goes out of scope, whichever way that is.
     let temporary = match args.dir {
         Some(_) => None,
@@ -117,14 +122,17 @@ async fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
         cluster.public_keys.len(),
         dir.display()
     );
-    let nodes = start_nodes(args, &cluster, &network).await?;
+    let nodes = tokio::select! {
+        nodes = start_nodes(args, &cluster, &network) => nodes?,
+        stopped = &mut stop => { stopped??; bail!(STOPPED_EARLY) }
+    };
     let outcome = tokio::select! {
         outcome = check(&nodes, &network, &cluster.public_keys) => outcome,
-        stopped = shutdown::requested() => { stopped?; bail!("stopped before the checks were done") }
+        stopped = &mut stop => { stopped??; bail!(STOPPED_EARLY) }
     };
     if outcome.is_ok() && !args.once {
         print_invitation(&nodes, &cluster.public_keys);
-        shutdown::requested().await?;
+        stop.await??;
     }
     futures::future::join_all(nodes.into_iter().map(Node::stop)).await;
     outcome?;
