@@ -2,10 +2,15 @@
 //! restarted, started wrongly and lied to.
 #![expect(
     clippy::unwrap_used,
-    clippy::indexing_slicing,
     clippy::panic,
     reason = "a test's helper that cannot go on fails the test there"
 )]
 
+mod commands;
+mod faults;
+
+mod restart;
+mod shutdown;
 mod signing;
+mod startup;
 mod support;

@@ -2,9 +2,9 @@
 
 use tests::Ask;
 
-use crate::support::{ask_all, ask_each, assert_one_signature, assert_one_wins, cluster};
-
-const ALL: [usize; 4] = [0, 1, 2, 3];
+use crate::support::{
+    ALL, ask_all, ask_each, assert_one_signature, assert_one_wins, cluster, variant,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn four_clients_that_ask_for_the_same_get_one_signature_of_every_duty() {
@@ -27,7 +27,6 @@ async fn four_clients_that_ask_for_the_same_get_one_signature_of_every_duty() {
         Ask::exit(chain, epoch),
     ] {
         let answers = ask_all(&cluster, &ALL, 0, &ask).await;
-        eprintln!("{}", ask.name);
         assert_one_signature(&key, &ask.root(), &answers);
     }
 }
@@ -40,7 +39,7 @@ async fn clients_that_ask_for_different_messages_of_a_slashable_duty_get_one_sig
 
     // Four blocks for each of three validators: the leader's is signed, or an earlier one.
     for validator in [0, 1, 2] {
-        let blocks = ALL.map(|node| (node, Ask::block(chain, slot, node as u8 + 1)));
+        let blocks = ALL.map(|node| (node, Ask::block(chain, slot, variant(node))));
         let answers = ask_each(&cluster, validator, &blocks).await;
         let signed = assert_one_wins(&cluster.key(validator), &blocks, &answers);
         // It stays so: whoever asks again, for whichever block, is told the same.
@@ -75,10 +74,12 @@ async fn clients_that_ask_for_different_messages_of_a_harmless_duty_all_get_thei
     let slot = chain.next_slot().await;
     let key = cluster.key(0);
     for of_node in [
-        ALL.map(|node| (node, Ask::aggregate(chain, slot, node as u8 + 1))),
-        ALL.map(|node| (node, Ask::sync_message(chain, slot, node as u8 + 1))),
-        ALL.map(|node| (node, Ask::contribution(chain, slot, node as u8 + 1))),
-        ALL.map(|node| (node, Ask::registration(chain, &key, 60_000_000 + node as u64))),
+        ALL.map(|node| (node, Ask::aggregate(chain, slot, variant(node)))),
+        ALL.map(|node| (node, Ask::sync_message(chain, slot, variant(node)))),
+        ALL.map(|node| (node, Ask::contribution(chain, slot, variant(node)))),
+        ALL.map(|node| {
+            (node, Ask::registration(chain, &key, 60_000_000 + u64::from(variant(node))))
+        }),
     ] {
         let answers = ask_each(&cluster, 0, &of_node).await;
         for ((_, ask), answer) in of_node.iter().zip(&answers) {
@@ -109,7 +110,6 @@ async fn one_validator_client_for_four_nodes_gets_everything_signed() {
             Ask::registration(chain, &key, 60_000_000),
         ] {
             let answer = cluster.ask(0, validator, &ask).await;
-            eprintln!("{}", ask.name);
             let _ = answer.signature(&key, &ask.root());
         }
     }

@@ -9,6 +9,14 @@ pub(crate) fn program() -> Program {
     Program::at(env!("CARGO_BIN_EXE_synod-under-test"))
 }
 
+/// The nodes of a cluster.
+pub(crate) const ALL: [usize; 4] = [0, 1, 2, 3];
+
+/// Tells the messages of different nodes apart.
+pub(crate) fn variant(node: usize) -> u8 {
+    u8::try_from(node).unwrap() + 1
+}
+
 /// A cluster of four nodes, three of which sign.
 pub(crate) fn cluster() -> ClusterBuilder {
     ClusterBuilder::new(&program())

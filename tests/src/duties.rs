@@ -26,7 +26,7 @@ pub struct Ask {
 
 impl Ask {
     fn new(chain: &Chain, name: &'static str, object: Value, message: Message) -> Self {
-        let epoch = message.epoch(chain.network()).unwrap_or(chain.epoch_of(chain.slot()));
+        let epoch = message.epoch(chain.network()).unwrap_or_default();
         let fork_info = chain.fork_info(epoch);
         let duty = Duty::new(message, Some(&fork_info), chain.network()).unwrap();
         let mut body = object;
