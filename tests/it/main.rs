@@ -9,6 +9,7 @@
 mod commands;
 mod faults;
 
+mod refused;
 mod restart;
 mod shutdown;
 mod signing;
