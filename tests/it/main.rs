@@ -9,6 +9,7 @@
 mod commands;
 mod faults;
 
+mod liar;
 mod refused;
 mod restart;
 mod shutdown;
