@@ -70,27 +70,40 @@ fn verify_archive(
             None => stray = Some(validator_id),
         }
     };
-    let mut statement = conn.prepare("SELECT slot, validator_id, signing_root FROM blocks")?;
+    // A table whose rows are out of order adds up as well, but rows in it are not found.
+    let mut ordered = true;
+    let mut statement = conn.prepare("SELECT validator_id, slot, signing_root FROM blocks")?;
     let mut rows = statement.query([])?;
+    let mut last = None;
     while let Some(row) = rows.next()? {
-        let block = SignedBlock { slot: number(row, 0)?.into(), signing_root: root(row, 2)? };
-        let validator_id = row.get(1)?;
+        let validator_id = row.get(0)?;
+        let block = SignedBlock { slot: number(row, 1)?.into(), signing_root: root(row, 2)? };
         digest = digest.wrapping_add(archive::block_checksum(validator_id, &block));
         lift(validator_id, Marks::of_block(block.slot));
+        let place = Some((validator_id, block));
+        ordered &= last < place;
+        last = place;
     }
     let mut statement = conn.prepare(
         "SELECT target_epoch, validator_id, source_epoch, signing_root FROM attestations",
     )?;
     let mut rows = statement.query([])?;
+    let mut last = None;
     while let Some(row) = rows.next()? {
+        let validator_id = row.get(1)?;
         let vote = SignedAttestation {
             target: number(row, 0)?.into(),
             source: number(row, 2)?.into(),
             signing_root: root(row, 3)?,
         };
-        let validator_id = row.get(1)?;
         digest = digest.wrapping_add(archive::vote_checksum(validator_id, &vote));
         lift(validator_id, Marks::of_span(vote.span()));
+        let place = Some((vote.target, validator_id, vote.source, vote.signing_root));
+        ordered &= last < place;
+        last = place;
+    }
+    if !ordered {
+        return Ok(Err("the records are out of order".to_owned()));
     }
     if let Some(id) = stray {
         return Ok(Err(format!("a record belongs to validator {id}, which does not exist")));

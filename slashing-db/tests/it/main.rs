@@ -6,8 +6,12 @@
     reason = "a helper that cannot go on fails the test there"
 )]
 
+mod child;
 mod common;
 mod concurrency;
+mod crash;
+mod damage;
+mod disk_full;
 mod durability;
 mod identity;
 mod interchange;
