@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::duties::FEE_RECIPIENT;
 use crate::http::{self, Answer};
 use crate::process::{Process, Program};
-use crate::{Ask, Chain, PATIENCE, POLL, ports};
+use crate::{Ask, Chain, PATIENCE, POLL, ports, scratch_dir};
 
 /// One cluster runs at a time: two cores carry four nodes that are not optimised, and no more.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
@@ -52,7 +52,7 @@ impl ClusterBuilder {
     /// `synod create cluster` fails.
     #[must_use]
     pub fn create(self) -> ClusterFiles {
-        let dir = tempfile::Builder::new().prefix("synod-test-").tempdir().unwrap();
+        let dir = tempfile::Builder::new().prefix("synod-test-").tempdir_in(scratch_dir()).unwrap();
         let config = dir.path().join("config.yaml");
         self.chain.write_config(&config);
         let p2p_port = ports::free_block(self.nodes.into());

@@ -29,6 +29,7 @@ pub mod ports;
 pub mod process;
 pub mod records;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use self::chain::Chain;
@@ -43,3 +44,11 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How often a condition is looked at that nothing announces.
 pub(crate) const POLL: Duration = Duration::from_millis(20);
+
+/// Where the clusters' files are: in memory where the system offers that. Nodes are killed here and not
+/// machines, so nothing hangs on a disk; and a disk that a build keeps busy can hold up a durable write for
+/// longer than a request waits.
+pub(crate) fn scratch_dir() -> PathBuf {
+    let memory = PathBuf::from("/dev/shm");
+    if tempfile::tempfile_in(&memory).is_ok() { memory } else { std::env::temp_dir() }
+}

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{PATIENCE, POLL};
+use crate::{PATIENCE, POLL, scratch_dir};
 
 /// The program under test.
 #[derive(Debug, Clone)]
@@ -44,7 +44,8 @@ impl Program {
                 command.env_remove(name);
             }
         }
-        command.stdin(Stdio::null());
+        // The demo makes its folder there.
+        command.stdin(Stdio::null()).env("TMPDIR", scratch_dir());
         command
     }
 
@@ -78,14 +79,12 @@ impl Program {
 #[must_use]
 pub fn run(mut command: Command) -> Finished {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let (stdout, stderr) = (Log::read(child.stdout.take().unwrap()), {
-        let stderr = child.stderr.take().unwrap();
-        Log::read(stderr)
-    });
-    let mut process = Process { child, log: stderr.0, reader: Some(stderr.1) };
+    let (stdout, stdout_reader) = Log::read(child.stdout.take().unwrap());
+    let (log, reader) = Log::read(child.stderr.take().unwrap());
+    let mut process = Process { child, log, reader: Some(reader) };
     let status = process.wait();
-    stdout.1.join().unwrap();
-    Finished { code: status.code(), stdout: stdout.0.text(), stderr: process.log() }
+    stdout_reader.join().unwrap();
+    Finished { code: status.code(), stdout: stdout.text(), stderr: process.log() }
 }
 
 /// A running process. It is killed when this is dropped; if that happens because a test fails, its log is
