@@ -20,6 +20,11 @@
 //!
 //! The slashing database, the invariants and the counts of quorums are the tests' own: they share no
 //! code with the product.
+#![expect(
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, and so do its helpers, which clippy does not exempt"
+)]
 
 mod adversary;
 mod clients;

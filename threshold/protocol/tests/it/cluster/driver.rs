@@ -41,9 +41,7 @@ impl Cluster {
         self.facts.note_duty(&duty);
         let node = &self.nodes[operator.as_usize()];
         // The program looks into its slashing database first, and hands on what may be signed.
-        if node.engine.is_none() {
-            return None;
-        }
+        node.engine.as_ref()?;
         if !node.may_ask(validator, &duty) {
             self.refused.push(duty);
             return None;

@@ -30,7 +30,8 @@ fn with_as_many_nodes_stopped_as_may_be_everything_is_signed_and_no_round_is_nee
         for first in 0..operators {
             let mut cluster = Cluster::new(&Setup::new("stopped", operators, threshold, 2));
             for stopped in (first..).take(operators - threshold) {
-                cluster.crash(OperatorIndex::new((stopped % operators) as u8));
+                let stopped = cluster.common.quorum.in_turn(stopped as u64);
+                cluster.crash(stopped);
             }
             for slot in slots(operators as u64) {
                 cluster.run_to(slot, 11_900);
@@ -121,8 +122,9 @@ fn liars_keep_nobody_from_signing() {
 
 #[test]
 fn two_liars_of_seven_keep_nobody_from_signing() {
-    for (seed, strategy) in (0..).zip(Strategy::ALL) {
-        let second = Strategy::ALL[(seed as usize * 3 + 1) % Strategy::ALL.len()];
+    for (number, strategy) in Strategy::ALL.into_iter().enumerate() {
+        let second = Strategy::ALL[(number * 3 + 1) % Strategy::ALL.len()];
+        let seed = number as u64;
         let mut cluster = Cluster::new(&Setup::new("two-liars", 7, 5, seed));
         cluster.corrupt(OperatorIndex::new(2), strategy);
         cluster.corrupt(OperatorIndex::new(5), second);

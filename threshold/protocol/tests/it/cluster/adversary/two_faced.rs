@@ -14,6 +14,6 @@ impl Adversary for TwoFaced {
         message: &PeerMessage,
         _: &mut World<'_>,
     ) -> Vec<Outgoing> {
-        if to.get() % 2 == 0 { vec![now(to, message.clone())] } else { Vec::new() }
+        if to.get().is_multiple_of(2) { vec![now(to, message.clone())] } else { Vec::new() }
     }
 }
