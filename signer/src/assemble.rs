@@ -9,7 +9,7 @@ use anyhow::Context;
 use eth_types::PublicKey;
 use eth_types::network::Network;
 use prometheus::Registry;
-use slashing_db::{Identity, Options, SlashingDb};
+use slashing_db::{Identity, Options, Pruning, SlashingDb};
 use threshold::data_dir::{self, LoadOptions, NodeKeys};
 use threshold::net::{Multiaddr, NetConfig, PeerInfo};
 use threshold::share::ValidatorShare;
@@ -105,8 +105,12 @@ impl Node {
             cluster_lock_hash: Some(lock_hash),
         };
         let db_path = options.data_dir.join(SLASHING_DB_FILE);
-        let db_options =
-            Options { accept_restored: options.accept_restored_database, ..Options::default() };
+        let pruning = Pruning { slots_per_epoch: network.slots_per_epoch(), ..Pruning::default() };
+        let db_options = Options {
+            accept_restored: options.accept_restored_database,
+            pruning: Some(pruning),
+            ..Options::default()
+        };
         let db =
             tokio::task::spawn_blocking(move || SlashingDb::open(&db_path, &identity, db_options))
                 .await??;
