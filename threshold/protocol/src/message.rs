@@ -111,6 +111,9 @@ pub enum CosignRefusal {
     /// A timestamp is in the future.
     #[error("timestamp in the future")]
     Timestamp = 10,
+    /// There is no such subcommittee.
+    #[error("no such sync subcommittee")]
+    Subcommittee = 11,
 }
 
 impl CosignRefusal {
@@ -128,6 +131,7 @@ impl CosignRefusal {
             8 => Self::OwnClientOnly,
             9 => Self::Failed,
             10 => Self::Timestamp,
+            11 => Self::Subcommittee,
             _ => return None,
         })
     }

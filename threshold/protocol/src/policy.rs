@@ -20,6 +20,9 @@ pub const GAS_LIMITS: RangeInclusive<u64> = 10_000_000..=1_000_000_000;
 /// How far peers' clocks may be ahead of the own one, in milliseconds.
 const CLOCK_SKEW_MILLIS: u64 = 1_000;
 
+/// Subcommittees of a sync committee (consensus-specs, Altair); moments name one.
+const SYNC_COMMITTEE_SUBNET_COUNT: u64 = 4;
+
 /// A validator of the cluster, as far as policy needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Validator {
@@ -117,6 +120,10 @@ impl Policy {
             | Message::Deposit(_)
             | Message::VoluntaryExit(_) => return Err(CosignRefusal::WrongClass),
         };
+        // Else a peer could have any number of messages signed, each for another one.
+        if moment.part >= SYNC_COMMITTEE_SUBNET_COUNT {
+            return Err(CosignRefusal::Subcommittee);
+        }
         if in_window { Ok(moment) } else { Err(CosignRefusal::OutOfWindow) }
     }
 }

@@ -28,8 +28,10 @@ struct Cosign {
     own: OwnPart,
     /// Peers that asked and have not been told this node's part.
     owed: OperatorSet,
-    /// Peers that have been told this node's part.
+    /// Peers that have been told this node's part, in a message that they keep.
     told: OperatorSet,
+    /// Peers that have asked.
+    asked_by: OperatorSet,
     refusals: PerOperator<CosignRefusal>,
 }
 
@@ -119,7 +121,9 @@ impl Engine {
         let own_client_only = self.config.policy.own_client_only;
         let entry = self.open_cosign(key, duty, expires);
         entry.refusals.remove(&from);
-        if entry.told.contains(from) {
+        // Who asks again has not got what it was told.
+        let again = !entry.asked_by.insert(from);
+        if entry.told.contains(from) && !again {
             return;
         }
         entry.owed.insert(from);
@@ -245,6 +249,7 @@ impl Engine {
             own: OwnPart::None,
             owed: OperatorSet::EMPTY,
             told: OperatorSet::EMPTY,
+            asked_by: OperatorSet::EMPTY,
             refusals: PerOperator::new(),
         })
     }
@@ -282,13 +287,13 @@ impl Engine {
         let own =
             self.collections.get(&key).and_then(|collection| collection.partial_of(self.config.me));
         let Some(partial) = own else { return };
-        let connected = self.peers.connected();
         let Some(entry) = self.cosigns.entries.get_mut(&key) else { return };
         let answer = CosignAnswer { validator, root, outcome: Ok(partial) };
         let owed = std::mem::take(&mut entry.owed);
         let first = entry.told.is_empty();
         if first && is_deterministic(entry.duty.message()) {
-            entry.told = connected;
+            // Who has not been asked yet does not keep it, and is told again when it asks.
+            entry.told = owed;
             self.out.push(Output::Broadcast(PeerMessage::CosignAnswer(answer)));
             return;
         }

@@ -1,8 +1,6 @@
 //! Integration tests of the pure protocol.
 #![expect(
     clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
     reason = "a test fails by panicking, and so do its helpers, which clippy does not exempt"
 )]
 #![allow(clippy::disallowed_methods, reason = "tests read vectors and write event logs")]

@@ -16,7 +16,7 @@ use super::simulation::{Cluster, Setup};
 use crate::support::{EPOCH, SLOT};
 
 /// Walks in a usual run: a few tens of seconds unoptimised.
-const CASES: u32 = 96;
+const CASES: u32 = 32;
 
 /// The number of walks, for long runs.
 const CASES_VARIABLE: &str = "SYNOD_CLUSTER_WALKS";
