@@ -45,14 +45,14 @@ fn share_keystores_that_do_not_fit_stop_the_start() {
     insta::assert_snapshot!(refused(&files), @"synod: cannot use password file DIR/node0/validator_keys/keystore-0.txt: cannot read it: No such file or directory (os error 2)");
 
     fs::remove_file(keys.join("keystore-0.json")).unwrap();
-    insta::assert_snapshot!(refused(&files), @"synod: 1 of 2 share keystores are missing in DIR/node0/validator_keys: validator 0 (KEY)");
+    insta::assert_snapshot!(refused(&files), @"synod: 1 of 2 share keystores are missing in DIR/node0/validator_keys: validator 0 (KEY); copy this operator's keystore files there");
 
     overwrite(&keys.join("keystore-0.json"), b"{}");
     insta::assert_snapshot!(refused(&files), @"synod: cannot use keystore DIR/node0/validator_keys/keystore-0.json: not the JSON of an EIP-2335 keystore: missing field `version` at line 1 column 2");
 
     fs::remove_dir_all(&keys).unwrap();
     fs::create_dir(&keys).unwrap();
-    insta::assert_snapshot!(refused(&files), @"synod: 2 of 2 share keystores are missing in DIR/node0/validator_keys: validator 0 (KEY), validator 1 (KEY)");
+    insta::assert_snapshot!(refused(&files), @"synod: 2 of 2 share keystores are missing in DIR/node0/validator_keys: validator 0 (KEY), validator 1 (KEY); copy this operator's keystore files there");
 }
 
 #[test]

@@ -45,7 +45,7 @@ pub enum ConfigError {
     Toml {
         /// The file.
         path: PathBuf,
-        /// What is wrong, with line and column.
+        /// What is wrong, and in which line.
         reason: String,
     },
     /// A key of the configuration file is no option of any command.
@@ -233,10 +233,23 @@ fn id_of(command: &Command, key: &str) -> Option<String> {
         .map(|arg| arg.get_id().to_string())
 }
 
+/// What is wrong with the TOML, and in which line, in one line of text.
+fn toml_reason(text: &str, error: &toml::de::Error) -> String {
+    let message = error.message().replace('\n', ", ");
+    let line = error
+        .span()
+        .and_then(|span| text.get(..span.start))
+        .map(|before| before.matches('\n').count() + 1);
+    match line {
+        Some(line) => format!("line {line}: {message}"),
+        None => message,
+    }
+}
+
 fn read_values(path: &Path, text: &str) -> Result<Vec<(String, Vec<String>)>, ConfigError> {
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| ConfigError::Toml {
         path: path.to_owned(),
-        reason: error.to_string().trim_end().to_owned(),
+        reason: toml_reason(text, &error),
     })?;
     let bad = |key: &str, found: &str| ConfigError::Value {
         path: path.to_owned(),

@@ -82,7 +82,7 @@ pub enum SharesError {
     },
     /// Not every validator has a keystore.
     #[error(
-        "{} of {validators} share keystores are missing in {}: {}",
+        "{} of {validators} share keystores are missing in {}: {}; copy this operator's keystore files there",
         missing.len(),
         dir.display(),
         Names(missing)

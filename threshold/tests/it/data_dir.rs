@@ -242,7 +242,7 @@ fn missing_doubled_and_unreadable_keystores_are_named() {
         refused(dir.path(), &node),
         format!(
             "2 of 3 share keystores are missing in DIR/node1/validator_keys: validator 0 ({}), validator 2 \
-             ({})",
+             ({}); copy this operator's keystore files there",
             key(0),
             key(2)
         )
