@@ -107,6 +107,8 @@ impl Observer for ClusterMetrics {
                 let round = round.to_string();
                 self.settled.with_label_values(&[duty(key), round.as_str()]).inc();
             }
+            // Logged; a figure would say no more.
+            Report::ClockSetBack { .. } => {}
             Report::Expired { key, .. } => self.expired.with_label_values(&[duty(key)]).inc(),
             Report::RefusedOwn { key, .. } => {
                 self.refused_own.with_label_values(&[duty(key)]).inc();

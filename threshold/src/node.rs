@@ -30,6 +30,9 @@ use crate::work::{ValidatorKeys, Workshop};
 /// more than this at once are told to come again.
 const REQUEST_QUEUE: usize = 8192;
 
+/// Requests that wait for their signatures. Each ends within the request limit.
+const REQUESTS_WAITING: usize = 32_768;
+
 /// The longest sleep. The clock may be set while the task sleeps.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
@@ -315,6 +318,13 @@ impl NodeTask {
                     None => return,
                 },
                 command = commands.recv() => match command {
+                    Some(Command::Sign { reply, .. })
+                        if self.replies.len() >= REQUESTS_WAITING =>
+                    {
+                        let reason = format!("more than {REQUESTS_WAITING} requests at once");
+                        // The client may have gone away meanwhile.
+                        let _ = reply.send(Err(SignFailure::NotEnough(reason)));
+                    }
                     Some(Command::Sign { validator, duty, reply }) => {
                         self.next_request += 1;
                         let id = RequestId(self.next_request);
@@ -451,6 +461,10 @@ fn log_report(report: &Report) {
         Report::Settled { key, root, round } => {
             tracing::debug!(duty = %key, %root, round, "settled");
         }
+        Report::ClockSetBack { ahead } => tracing::error!(
+            millis = ahead.as_millis(),
+            "this machine's clock was ahead and has been set back; is it synchronised?"
+        ),
         Report::Expired { key, progress } => {
             tracing::warn!(duty = %key, progress, "no agreement before the duty's deadline");
         }

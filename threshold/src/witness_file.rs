@@ -67,6 +67,8 @@ struct Record {
 pub struct WitnessFile {
     path: PathBuf,
     file: File,
+    /// Length of the whole records, in bytes.
+    whole: u64,
 }
 
 /// What the file held: each operator's parts.
@@ -81,7 +83,7 @@ impl WitnessFile {
         let io = |source| WitnessFileError::Io { path: path.to_owned(), source };
         let mut options = OpenOptions::new();
         options.read(true).append(true).create(true).mode(0o600);
-        let mut file = options.open(path).map_err(io)?;
+        let file = options.open(path).map_err(io)?;
         let mut kept = Vec::new();
         let mut whole = 0;
         let mut reader = BufReader::new(&file);
@@ -101,8 +103,8 @@ impl WitnessFile {
         }
         // What a crash cut off was never acted upon: it is sent only after it is kept.
         file.set_len(whole).map_err(io)?;
-        file.flush().map_err(io)?;
-        Ok((Self { path: path.to_owned(), file }, kept))
+        file.sync_all().map_err(io)?;
+        Ok((Self { path: path.to_owned(), file, whole }, kept))
     }
 
     /// Appends a part and waits until it is durable.
@@ -123,8 +125,16 @@ impl WitnessFile {
         let io = |source| WitnessFileError::Io { path: self.path.clone(), source };
         let mut line = serde_json::to_vec(&record).map_err(|error| io(error.into()))?;
         line.push(b'\n');
-        self.file.write_all(&line).map_err(io)?;
-        self.file.sync_data().map_err(io)
+        let written = self.file.write_all(&line).and_then(|()| self.file.sync_data());
+        if let Err(error) = written {
+            // Half a line would spoil the next one, and the next start with it.
+            if let Err(cut) = self.file.set_len(self.whole) {
+                tracing::error!(file = %self.path.display(), %cut, "cannot cut off half a record");
+            }
+            return Err(io(error));
+        }
+        self.whole = self.whole.saturating_add(line.len() as u64);
+        Ok(())
     }
 }
 

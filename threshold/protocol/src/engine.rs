@@ -22,8 +22,9 @@ mod peers;
 mod slashable;
 mod witness;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use eth_types::Root;
 use eth_types::duty::DutyClass;
@@ -44,6 +45,9 @@ use crate::identity::Authenticator;
 use crate::message::{PARTIALS_PER_MESSAGE, PeerMessage};
 use crate::policy::{Policy, Validator};
 use crate::timing::{Timing, UnixMillis, current_epoch};
+
+/// A clock that goes back by less than this is not set back, only corrected.
+const CLOCK_JITTER: Duration = Duration::from_secs(2);
 
 /// What an engine is made of.
 pub struct Config {
@@ -72,7 +76,6 @@ pub struct Config {
 struct Pending {
     key: CollectionKey,
     purpose: Purpose,
-    deadline: UnixMillis,
 }
 
 /// What a signature is for.
@@ -95,6 +98,8 @@ pub struct Engine {
     config: Config,
     now: UnixMillis,
     requests: BTreeMap<RequestId, Pending>,
+    /// When requests end; one that was answered before stays in here until then.
+    deadlines: BTreeSet<(UnixMillis, RequestId)>,
     collections: Collections,
     slashables: Slashables,
     cosigns: Cosigns,
@@ -131,6 +136,7 @@ impl Engine {
             witnesses: Witnesses::default(),
             peers: Peers::default(),
             requests: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
             record_queue: VecDeque::new(),
             recording: false,
             signing: BTreeMap::new(),
@@ -142,9 +148,13 @@ impl Engine {
         }
     }
 
-    /// Takes an input. `now` is the node's clock; a time before the last one counts as the last one.
+    /// Takes an input. `now` is the node's clock. A time a little before the last one counts as the
+    /// last one; a clock that is set back further is followed, as if the node had started then.
     #[must_use]
     pub fn handle(&mut self, input: Input, now: UnixMillis) -> Vec<Output> {
+        if now + CLOCK_JITTER < self.now {
+            self.follow_clock_back(now);
+        }
         self.now = self.now.max(now);
         match input {
             Input::Request { id, validator, duty } => {
@@ -167,10 +177,23 @@ impl Engine {
         std::mem::take(&mut self.out)
     }
 
+    /// The clock was ahead and has been set right. What the node said in slots that have yet to come
+    /// may be forgotten, so it takes no part in those that have begun.
+    fn follow_clock_back(&mut self, now: UnixMillis) {
+        let ahead = self.now.since(now);
+        self.now = now;
+        self.next_prune = now;
+        self.config.started = now;
+        let latest = now + self.config.timing.request_limit;
+        let waiting = std::mem::take(&mut self.deadlines);
+        self.deadlines = waiting.into_iter().map(|(time, id)| (time.min(latest), id)).collect();
+        self.out.push(Output::Report(Report::ClockSetBack { ahead }));
+    }
+
     /// When [`Input::Tick`] is due at the latest.
     #[must_use]
     pub fn next_timeout(&self) -> Option<UnixMillis> {
-        let requests = self.requests.values().map(|pending| pending.deadline).min();
+        let requests = self.deadlines.first().map(|(deadline, _)| *deadline);
         let instances = self.slashables.next_timeout(self.now);
         let status = self.next_status_time();
         [requests, instances, status, Some(self.next_prune)].into_iter().flatten().min()
@@ -280,7 +303,8 @@ impl Engine {
             return;
         }
         let deadline = self.now + self.config.timing.request_limit;
-        self.requests.insert(id, Pending { key, purpose, deadline });
+        self.requests.insert(id, Pending { key, purpose });
+        self.deadlines.insert((deadline, id));
     }
 
     fn answer(&mut self, id: RequestId, outcome: Result<eth_types::Signature, SignFailure>) {
@@ -305,14 +329,11 @@ impl Engine {
     }
 
     fn expire_requests(&mut self) {
-        let now = self.now;
-        let late: Vec<RequestId> = self
-            .requests
-            .iter()
-            .filter(|(_, pending)| pending.deadline <= now)
-            .map(|(id, _)| *id)
-            .collect();
-        for id in late {
+        while let Some((deadline, id)) = self.deadlines.first().copied() {
+            if deadline > self.now {
+                return;
+            }
+            self.deadlines.pop_first();
             let Some(pending) = self.requests.get(&id) else { continue };
             let reason = self.why_unanswered(pending);
             self.fail(id, SignFailure::NotEnough(reason));

@@ -92,7 +92,12 @@ impl Policy {
             Message::AggregateAndProof(aggregate) => {
                 (moment(aggregate.slot(), 0), come(aggregate.slot()))
             }
-            Message::SyncCommitteeMessage(message) => (moment(message.slot, 0), come(message.slot)),
+            // Its slot is not signed, so each slot that is let in is another block root that a peer can
+            // have signed: only the slot of the clock and the one before.
+            Message::SyncCommitteeMessage(message) => (
+                moment(message.slot, 0),
+                message.slot <= soonest && message.slot.saturating_add(1) >= current,
+            ),
             Message::SyncCommitteeContributionAndProof(contribution) => (
                 moment(contribution.slot(), contribution.subcommittee_index()),
                 come(contribution.slot()),

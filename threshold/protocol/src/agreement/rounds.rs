@@ -52,6 +52,13 @@ impl Instance {
         ctx: &Context<'_>,
         out: &mut Vec<Effect>,
     ) -> Option<()> {
+        // The same again says nothing new, and checking it again would cost as much.
+        if self.round_changes.get(&change.vote.from).is_some_and(|held| {
+            held.vote.unchecked() == change.vote
+                && (held.certificate.is_some() || change.vote.statement.prepared.is_none())
+        }) {
+            return None;
+        }
         let vote = self.check(change.vote, VoteKind::RoundChange, ctx)?;
         let certificate = match (vote.statement().prepared, change.certificate) {
             (None, _) => None,
@@ -66,10 +73,10 @@ impl Instance {
             (Some(_), _) => return None,
         };
         for endorsement in change.endorsements.into_iter().take(ctx.quorum.operators()) {
-            if let Some(endorsement) = self.check(endorsement, VoteKind::Endorse, ctx) {
-                self.learn(&endorsement, &values);
-                self.hold_endorsement(endorsement, out);
-            }
+            // Honest operators pass on only what they have checked.
+            let endorsement = self.check(endorsement, VoteKind::Endorse, ctx)?;
+            self.learn(&endorsement, &values);
+            self.hold_endorsement(endorsement, out);
         }
         self.hold_round_change(HeldRoundChange { vote, certificate });
         Some(())

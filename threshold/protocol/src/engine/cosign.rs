@@ -153,7 +153,13 @@ impl Engine {
             Err(refusal) => {
                 entry.refusals.insert(from, refusal);
                 let quorum = self.config.quorum;
-                if quorum.operators() - entry.refusals.len() < quorum.threshold() {
+                // A peer that signs only for its own client may sign once that has asked.
+                let final_ones = entry
+                    .refusals
+                    .values()
+                    .filter(|refusal| **refusal != CosignRefusal::OwnClientOnly)
+                    .count();
+                if quorum.operators() - final_ones < quorum.threshold() {
                     let words = refusals_in_words(&entry.refusals);
                     for id in self.waiting_for(key) {
                         self.fail(id, SignFailure::RefusedByPeers(words.clone()));

@@ -1,5 +1,7 @@
 //! What an engine is told and what it wants done.
 
+use std::time::Duration;
+
 use eth_types::duty::Duty;
 use eth_types::{Root, Signature, Slot};
 
@@ -195,6 +197,11 @@ pub enum Report {
         root: Root,
         /// The round; 0 is the leaderless one.
         round: u32,
+    },
+    /// The node's clock was ahead, and was set back.
+    ClockSetBack {
+        /// By how much.
+        ahead: Duration,
     },
     /// The deadline of a duty passed without agreement.
     Expired {
