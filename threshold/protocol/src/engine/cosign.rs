@@ -248,8 +248,8 @@ impl Engine {
     }
 
     fn open_cosign(&mut self, key: CollectionKey, duty: Duty, expires: UnixMillis) -> &mut Cosign {
-        self.cosigns.entries.entry(key).or_insert_with(|| Cosign {
-            duty,
+        let entry = self.cosigns.entries.entry(key).or_insert_with(|| Cosign {
+            duty: duty.clone(),
             expires,
             own_asked: false,
             own: OwnPart::None,
@@ -257,7 +257,14 @@ impl Engine {
             told: OperatorSet::EMPTY,
             asked_by: OperatorSet::EMPTY,
             refusals: PerOperator::new(),
-        })
+        });
+        // A sync message's slot is not signed: the same root is asked for again in the next slot if no
+        // block came, and peers look at the slot.
+        if entry.duty.slot() < duty.slot() {
+            entry.duty = duty;
+        }
+        entry.expires = entry.expires.max(expires);
+        entry
     }
 
     fn sign_cosign(&mut self, key: CollectionKey) {
