@@ -4,9 +4,13 @@
 //! behind them. A backend gets a typed [`Duty`] whose signing root is already checked against the
 //! client's; everything else (slashing protection, policy, agreement, deadlines) is the backend's.
 
+use std::time::SystemTime;
+
 use eth_types::duty::Duty;
 use eth_types::{Epoch, PublicKey, Root, Signature, Slot};
+use futures::FutureExt;
 use futures::future::BoxFuture;
+use slashing_db::SlashingDb;
 
 /// A signer behind the HTTP routes.
 pub trait Backend: Send + Sync + 'static {
@@ -33,6 +37,92 @@ pub trait Backend: Send + Sync + 'static {
     /// What `/healthcheck` shows. It is asked every second, often with a time limit of one second:
     /// report what is known, do no I/O here.
     fn health(&self) -> Health;
+
+    /// Starts reading the keys anew, in the background; [`Backend::reload_status`] tells how it goes.
+    ///
+    /// # Errors
+    /// [`ReloadRefused`]. A backend whose keys are fixed while it runs, as a cluster's are, always
+    /// refuses.
+    fn reload(&self) -> Result<(), ReloadRefused> {
+        Err(ReloadRefused::Unsupported)
+    }
+
+    /// How the last reload went, or goes. Answered from memory.
+    fn reload_status(&self) -> ReloadStatus {
+        ReloadStatus::default()
+    }
+
+    /// The slot and the epoch from which on nothing is signed, as they are set in the slashing
+    /// database. It waits for the database's writer.
+    ///
+    /// # Errors
+    /// [`NotReady`] while the database cannot be asked.
+    fn high_watermark(&self) -> BoxFuture<'_, Result<HighWatermark, NotReady>> {
+        std::future::ready(Ok(HighWatermark::default())).boxed()
+    }
+}
+
+/// Why no reload was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ReloadRefused {
+    /// One is under way.
+    #[error("a reload operation is already in progress; try again later")]
+    Running,
+    /// The backend's keys do not change while it runs.
+    #[error("the keys of this node are fixed while it runs; restart it to read them anew")]
+    Unsupported,
+}
+
+/// How the last reload went, or goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReloadStatus {
+    /// Where it is.
+    pub state: ReloadState,
+    /// When the last one ended, or, while none has, when the first one began; `None` before any.
+    pub last_operation: Option<SystemTime>,
+    /// What went wrong in the last one; `None` again as soon as the next begins.
+    pub last_error: Option<String>,
+}
+
+/// The states of a reload, which `GET /reload` names in snake case.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ReloadState {
+    /// None was asked for yet.
+    #[default]
+    Idle,
+    /// One is under way.
+    Running,
+    /// The last one read every file.
+    Completed,
+    /// The last one was finished, and could not read some files.
+    CompletedWithErrors,
+    /// The last one broke off; the keys are those from before.
+    Failed,
+}
+
+/// At or above it nothing is signed. `None` where nothing is set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HighWatermark {
+    /// For attestations: source and target epochs.
+    pub epoch: Option<Epoch>,
+    /// For blocks.
+    pub slot: Option<Slot>,
+}
+
+impl HighWatermark {
+    /// Asks the database, which may wait for a commit, off the async threads.
+    ///
+    /// # Errors
+    /// The database is closed or has stopped.
+    pub async fn of(db: SlashingDb) -> Result<Self, NotReady> {
+        // No validator's own watermarks are wanted.
+        let asked = tokio::task::spawn_blocking(move || db.watermarks(Some(Vec::new()))).await;
+        match asked {
+            Ok(Ok(marks)) => Ok(Self { epoch: marks.high_epoch, slot: marks.high_slot }),
+            Ok(Err(error)) => Err(NotReady { reason: error.to_string() }),
+            Err(error) => Err(NotReady { reason: format!("the slashing database: {error}") }),
+        }
+    }
 }
 
 /// The backend cannot tell its keys yet.

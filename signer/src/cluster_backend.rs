@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use threshold::{Cluster, ClusterError};
 use threshold_protocol::engine::SignFailure;
 
-use crate::backend::{Backend, Health, KeySource, NotReady, Peers, SignError};
+use crate::backend::{Backend, Health, HighWatermark, KeySource, NotReady, Peers, SignError};
 
 /// Signs with a cluster.
 #[derive(Debug)]
@@ -83,5 +83,9 @@ impl Backend for ClusterBackend {
                 quorum: status.quorum.threshold(),
             }),
         }
+    }
+
+    fn high_watermark(&self) -> BoxFuture<'_, Result<HighWatermark, NotReady>> {
+        HighWatermark::of(self.cluster.slashing_db().clone()).boxed()
     }
 }
