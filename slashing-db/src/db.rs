@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io;
 use std::path::Path;
 use std::sync::mpsc::{self, SyncSender, TrySendError};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLockReadGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -270,6 +270,11 @@ impl SlashingDb {
         drop(jobs);
         outcome.recv().map_err(|_| TaskError::Closed)??;
         values.recv().map_err(|_| TaskError::Closed)
+    }
+
+    /// What is known without a look at the disk.
+    pub(crate) fn memory(&self) -> RwLockReadGuard<'_, Memory> {
+        self.inner.shared.memory()
     }
 
     /// Nothing is moved or pruned while the guard lives.

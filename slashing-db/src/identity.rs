@@ -1,8 +1,14 @@
 //! Whose records a database holds.
 
 use std::fmt;
+use std::io;
+use std::path::Path;
 
 use eth_types::Root;
+
+use crate::error::OpenError;
+use crate::lock::Lock;
+use crate::store::schema;
 
 /// The chain and the cluster that a database belongs to; pinned when the file is made and compared
 /// each time it is opened. No request can change it.
@@ -14,6 +20,27 @@ pub struct Identity {
     pub network: String,
     /// The cluster lock's hash; `None` for a signer that holds whole keys.
     pub cluster_lock_hash: Option<Root>,
+}
+
+impl Identity {
+    /// What the database at `path` is pinned to, for a caller that has not been told (`export`,
+    /// `import`, `watermark`). `None` where there is no database: no file, or one that is empty because
+    /// the process that made it ended at once. Nothing is made or written but the lock file.
+    ///
+    /// # Errors
+    /// The database is in use ([`OpenError::InUse`]), is not one of ours or a newer one, or cannot be
+    /// read.
+    pub fn stored(path: &Path) -> Result<Option<Self>, OpenError> {
+        match std::fs::metadata(path) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => {
+                return Err(OpenError::File { action: "look at", path: path.to_owned(), source });
+            }
+        }
+        let _lock = Lock::take(path)?;
+        schema::stored_identity(path)
+    }
 }
 
 impl fmt::Display for Identity {

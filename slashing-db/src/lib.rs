@@ -42,4 +42,4 @@ pub use memory::{Marks, Strategy};
 pub use permit::Permit;
 pub use record::{Candidate, MAX_NUMBER, Request, Safe, SignedAttestation, SignedBlock, Span};
 pub use store::prune::Pruning;
-pub use watermark::{ValidatorWatermarks, WatermarkError, Watermarks};
+pub use watermark::{HighWatermark, ValidatorWatermarks, WatermarkError, Watermarks};

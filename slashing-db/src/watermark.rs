@@ -36,6 +36,15 @@ pub struct ValidatorWatermarks {
     pub highest: Marks,
 }
 
+/// The high watermark: at or above it nothing is signed, by any validator.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HighWatermark {
+    /// For blocks; `None` where none is set.
+    pub slot: Option<Slot>,
+    /// For attestations, their source and their target; `None` where none is set.
+    pub epoch: Option<Epoch>,
+}
+
 /// Why a watermark was not moved.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -96,6 +105,13 @@ impl SlashingDb {
                     .collect(),
             })
         })
+    }
+
+    /// The high watermark, from memory. May wait a moment for a commit.
+    #[must_use]
+    pub fn high_watermark(&self) -> HighWatermark {
+        let memory = self.memory();
+        HighWatermark { slot: memory.high_slot, epoch: memory.high_epoch }
     }
 
     /// Raises the watermark: from now on no block at or below the slot is signed, and no attestation

@@ -8,6 +8,9 @@ use crate::store::metadata::Metadata;
 use crate::store::row::{number, root};
 use crate::store::{archive, journal, validators};
 
+/// What is said of a metadata row that was changed.
+pub(crate) const METADATA_CHECKSUM: &str = "the metadata row's checksum does not fit";
+
 /// A database's memory.
 #[derive(Debug)]
 pub(crate) struct Loaded {
@@ -22,7 +25,7 @@ pub(crate) struct Loaded {
 /// every row of the archive too. The inner error is what does not fit.
 pub(crate) fn load(conn: &Connection, verify: bool) -> rusqlite::Result<Result<Loaded, String>> {
     let Some(metadata) = Metadata::read(conn)? else {
-        return Ok(Err("the metadata row's checksum does not fit".to_owned()));
+        return Ok(Err(METADATA_CHECKSUM.to_owned()));
     };
     let mut memory = Memory::new(metadata.floor, metadata.high_slot, metadata.high_epoch);
     match validators::read(conn, &mut memory)? {

@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use crate::error::OpenError;
 use crate::identity::Identity;
+use crate::store::load;
 use crate::store::metadata::Metadata;
 use crate::store::migrate::{MIGRATIONS, migrate};
 
@@ -27,12 +29,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Connects to an existing file and makes every commit durable before it returns.
 pub(crate) fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(path, flags)?;
-    conn.busy_timeout(BUSY_TIMEOUT)?;
+    let conn = connect_alone(path)?;
     conn.set_prepared_statement_cache_capacity(64);
-    // Exclusive before WAL: the WAL index is then in our memory, and no other program can write.
-    conn.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     let mode: String =
         conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     if mode != "wal" {
@@ -55,6 +53,32 @@ pub(crate) fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
     Ok(conn)
 }
 
+/// Connects to an existing file that nobody else may use meanwhile.
+fn connect_alone(path: &Path) -> Result<Connection, rusqlite::Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    // Exclusive before WAL: the WAL index is then in our memory, and no other program can write.
+    conn.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    Ok(conn)
+}
+
+/// The identity that a file is pinned to; `None` if it holds no database yet. Changes nothing: what
+/// the write-ahead log holds is read from there, and stays there.
+pub(crate) fn stored_identity(path: &Path) -> Result<Option<Identity>, OpenError> {
+    let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
+    let conn = connect_alone(path).map_err(failed)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
+    if version(&conn, path)?.is_none() {
+        return Ok(None);
+    }
+    let metadata = Metadata::read(&conn).map_err(failed)?.ok_or_else(|| OpenError::Damaged {
+        path: path.to_owned(),
+        what: load::METADATA_CHECKSUM.to_owned(),
+    })?;
+    Ok(Some(metadata.identity))
+}
+
 /// Makes the tables of an empty file and pins the identity, in one transaction; or checks that the
 /// file is one that this program can use, and brings an older schema up to date.
 pub(crate) fn prepare(
@@ -63,6 +87,15 @@ pub(crate) fn prepare(
     identity: &Identity,
     now: u64,
 ) -> Result<(), OpenError> {
+    match version(conn, path)? {
+        Some(version) => migrate(conn, path, version, MIGRATIONS),
+        None => create(conn, identity, now)
+            .map_err(|source| OpenError::Sqlite { path: path.to_owned(), source }),
+    }
+}
+
+/// The version of the file's schema; `None` if the file is empty.
+fn version(conn: &Connection, path: &Path) -> Result<Option<i64>, OpenError> {
     let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
     let tables: i64 = conn
         .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
@@ -70,7 +103,7 @@ pub(crate) fn prepare(
     let application_id: i32 =
         conn.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(failed)?;
     if tables == 0 && application_id == 0 {
-        return create(conn, identity, now).map_err(failed);
+        return Ok(None);
     }
     if application_id != APPLICATION_ID {
         return Err(OpenError::NotOurs {
@@ -88,7 +121,7 @@ pub(crate) fn prepare(
             known: SCHEMA_VERSION,
         });
     }
-    migrate(conn, path, version, MIGRATIONS)
+    Ok(Some(version))
 }
 
 fn create(conn: &mut Connection, identity: &Identity, now: u64) -> rusqlite::Result<()> {

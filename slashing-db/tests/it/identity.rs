@@ -3,9 +3,9 @@
 use std::fs;
 
 use eth_types::Root;
-use slashing_db::{OpenError, SlashingDb};
+use slashing_db::{Identity, OpenError, SlashingDb};
 
-use crate::common::{Place, identity, options};
+use crate::common::{Place, block, identity, key, options, record};
 
 #[test]
 fn another_identity_is_refused_with_both_named() {
@@ -33,6 +33,54 @@ fn a_second_user_is_refused_with_the_first_named() {
     assert!(matches!(error, OpenError::InUse { .. }), "{text}");
     let named = format!("process {} since 20", std::process::id());
     assert!(text.contains(&named), "{text}");
+}
+
+#[test]
+fn the_stored_identity_is_told_without_opening() {
+    let place = Place::new();
+    assert_eq!(Identity::stored(&place.path()).unwrap(), None, "there is no file");
+    assert!(!place.path().exists(), "and none was made");
+    place.open().close();
+    assert_eq!(Identity::stored(&place.path()).unwrap(), Some(identity()));
+    // Still refused while it is in use, with the user named.
+    let db = place.open();
+    let error = Identity::stored(&place.path()).unwrap_err();
+    let OpenError::InUse { holder, .. } = &error else { panic!("{error}") };
+    assert!(holder.starts_with(&format!("process {} since 20", std::process::id())), "{holder}");
+    db.close();
+    assert_eq!(Identity::stored(&place.path()).unwrap(), Some(identity()));
+}
+
+#[test]
+fn the_stored_identity_is_read_over_what_a_killed_process_left_which_stays_as_it_is() {
+    let place = Place::new();
+    let slow = std::time::Duration::from_secs(3600);
+    let db = place.open_with(slashing_db::Options { quiet_after: slow, ..options() });
+    record(&db, key(1), block(1, 1)).unwrap();
+    let left = Place::new();
+    let name = |place: &Place, ending| format!("{}{ending}", place.path().display());
+    for ending in ["", "-wal", ".progress"] {
+        fs::copy(name(&place, ending), name(&left, ending)).unwrap();
+    }
+    assert_eq!(Identity::stored(&left.path()).unwrap(), Some(identity()));
+    for ending in ["", "-wal", ".progress"] {
+        let (before, after) = (fs::read(name(&place, ending)), fs::read(name(&left, ending)));
+        assert!(before.unwrap() == after.unwrap(), "`{ending}` was changed");
+    }
+}
+
+#[test]
+fn an_empty_file_has_no_identity_and_a_foreign_one_is_refused_untouched() {
+    let place = Place::new();
+    fs::write(place.path(), "").unwrap();
+    assert_eq!(Identity::stored(&place.path()).unwrap(), None);
+    let foreign = rusqlite::Connection::open(place.path()).unwrap();
+    foreign.execute_batch("CREATE TABLE letters (text)").unwrap();
+    drop(foreign);
+    let before = fs::read(place.path()).unwrap();
+    let error = Identity::stored(&place.path()).unwrap_err();
+    assert!(matches!(error, OpenError::NotOurs { .. }), "{error}");
+    assert!(before == fs::read(place.path()).unwrap());
 }
 
 #[test]

@@ -4,7 +4,9 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use eth_types::{Epoch, Slot};
-use slashing_db::{Marks, Options, Pruning, Refusal, Safe, SlashingDb, Span, WatermarkError};
+use slashing_db::{
+    HighWatermark, Marks, Options, Pruning, Refusal, Safe, SlashingDb, Span, WatermarkError,
+};
 
 use crate::common::{Place, block, content, export, import, key, options, record, vote};
 
@@ -86,9 +88,12 @@ fn at_or_above_the_high_watermark_nothing_is_signed() {
     let place = Place::new();
     let db = place.open();
     record(&db, key(1), block(5, 1)).unwrap();
+    assert_eq!(db.high_watermark(), HighWatermark::default());
     db.set_high_watermark(Some(Slot::new(10)), Some(Epoch::new(4))).unwrap();
     db.close();
     let db = place.open();
+    let set = HighWatermark { slot: Some(Slot::new(10)), epoch: Some(Epoch::new(4)) };
+    assert_eq!(db.high_watermark(), set);
     assert_eq!(db.check(&key(1), &block(9, 1)), Ok(Safe::New));
     assert!(matches!(
         db.check(&key(1), &block(10, 1)),
