@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use eth_types::PublicKey;
 use eth_types::network::Network;
+use eth_types::{PublicKey, Root};
 use prometheus::Registry;
 use slashing_db::{Identity, Options, Pruning, SlashingDb};
 use threshold::data_dir::{self, LoadOptions, NodeKeys};
@@ -19,17 +19,12 @@ use threshold_protocol::bls::SigningShare;
 use threshold_protocol::policy::{Policy, Validator};
 use threshold_protocol::timing::Timing;
 use threshold_protocol::{OperatorIndex, Quorum};
-use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use crate::cluster_backend::ClusterBackend;
 use crate::cluster_metrics::ClusterMetrics;
 use crate::config::{HttpArgs, MetricsArgs, P2pArgs};
-use crate::host::HostAllowList;
 use crate::metrics::Metrics;
-use crate::router::{App, metrics_router, router};
-use crate::server::serve;
+use crate::serving::{Listeners, Serving, ServingOptions};
 
 /// Name of the slashing database in a data directory.
 pub const SLASHING_DB_FILE: &str = "slashing-protection.sqlite";
@@ -71,8 +66,7 @@ pub struct Node {
     /// Where the metrics interface listens.
     pub metrics: Option<SocketAddr>,
     db: SlashingDb,
-    stop: watch::Sender<bool>,
-    servers: Vec<JoinHandle<()>>,
+    serving: Serving,
 }
 
 impl Node {
@@ -86,80 +80,48 @@ impl Node {
         let network = network_of(&keys, options.network.as_ref())?;
         let (operator, lock_hash) = (keys.operator, keys.lock.lock_hash());
 
-        // Ports first: a second start of the same node fails here with a message about it, and what
-        // follows is not started in vain.
-        let http = options.http.listen().await?;
-        let metrics_listener = options.metrics.listen().await?;
-        let (http_address, metrics_address) = (
-            http.local_addr()?,
-            metrics_listener.as_ref().map(TcpListener::local_addr).transpose()?,
-        );
+        let listeners = Listeners::bind(&options.http, &options.metrics).await?;
 
         let registry = Registry::new();
         let metrics = Arc::new(Metrics::register(&registry)?);
         let cluster_metrics = ClusterMetrics::register(&registry)?;
 
-        let identity = Identity {
-            genesis_validators_root: network.genesis_validators_root(),
-            network: network.name().to_owned(),
-            cluster_lock_hash: Some(lock_hash),
-        };
-        let db_path = options.data_dir.join(SLASHING_DB_FILE);
-        let pruning = Pruning { slots_per_epoch: network.slots_per_epoch(), ..Pruning::default() };
-        let db_options = Options {
-            accept_restored: options.accept_restored_database,
-            pruning: Some(pruning),
-            ..Options::default()
-        };
-        let db =
-            tokio::task::spawn_blocking(move || SlashingDb::open(&db_path, &identity, db_options))
-                .await??;
+        let db = open_slashing_db(
+            &options.data_dir,
+            &network,
+            Some(lock_hash),
+            options.accept_restored_database,
+        )
+        .await?;
 
         let config = node_config(keys, &options, &network, db.clone())?;
         let cluster = Cluster::start(config, Arc::new(cluster_metrics.clone())).await?;
         metrics.set_signers_loaded(cluster.public_keys().len());
         cluster_metrics.follow(&cluster);
 
-        let (stop, stopped) = watch::channel(false);
-        let app = App {
-            backend: Arc::new(ClusterBackend::new(cluster.clone(), network.clone())),
+        let backend = Arc::new(ClusterBackend::new(cluster.clone(), network.clone()));
+        let serving_options = ServingOptions {
             network: network.clone(),
-            metrics: Arc::clone(&metrics),
-            hosts: HostAllowList::new(&options.http.http_host_allowlist),
+            http: &options.http,
+            metrics: &options.metrics,
         };
-        let mut servers =
-            vec![tokio::spawn(serve(http, router(app), stop_signal(stopped.clone())))];
-        if let Some(listener) = metrics_listener {
-            let hosts = HostAllowList::new(&options.metrics.metrics_host_allowlist);
-            let app = metrics_router(registry, metrics, hosts);
-            servers.push(tokio::spawn(serve(listener, app, stop_signal(stopped))));
-        }
+        let serving = Serving::start(listeners, serving_options, backend, registry, metrics)?;
         Ok(Self {
             cluster,
             operator,
             network,
-            http: http_address,
-            metrics: metrics_address,
+            http: serving.http,
+            metrics: serving.metrics,
             db,
-            stop,
-            servers,
+            serving,
         })
     }
 
     /// Stops accepting, finishes what runs, closes the links and the database.
     pub async fn stop(self) {
-        // The servers hold the other end.
-        let _ = self.stop.send(true);
-        for server in self.servers {
-            if let Err(error) = server.await {
-                tracing::error!(%error, "a server ended badly");
-            }
-        }
+        self.serving.stop().await;
         self.cluster.shutdown().await;
-        let db = self.db;
-        if let Err(error) = tokio::task::spawn_blocking(move || db.close()).await {
-            tracing::error!(%error, "the slashing database was not closed in order");
-        }
+        close_slashing_db(self.db).await;
     }
 
     /// The validators' public keys.
@@ -169,9 +131,30 @@ impl Node {
     }
 }
 
-async fn stop_signal(mut stopped: watch::Receiver<bool>) {
-    // An error means that the sender is gone, which is a reason to stop as well.
-    let _ = stopped.wait_for(|stop| *stop).await;
+/// Opens the slashing database in the data directory, or makes it.
+pub(crate) async fn open_slashing_db(
+    data_dir: &Path,
+    network: &Network,
+    cluster_lock_hash: Option<Root>,
+    accept_restored: bool,
+) -> anyhow::Result<SlashingDb> {
+    let identity = Identity {
+        genesis_validators_root: network.genesis_validators_root(),
+        network: network.name().to_owned(),
+        cluster_lock_hash,
+    };
+    let path = data_dir.join(SLASHING_DB_FILE);
+    let pruning = Pruning { slots_per_epoch: network.slots_per_epoch(), ..Pruning::default() };
+    let options = Options { accept_restored, pruning: Some(pruning), ..Options::default() };
+    let db = tokio::task::spawn_blocking(move || SlashingDb::open(&path, &identity, options));
+    Ok(db.await??)
+}
+
+/// Closes the slashing database off the async threads.
+pub(crate) async fn close_slashing_db(db: SlashingDb) {
+    if let Err(error) = tokio::task::spawn_blocking(move || db.close()).await {
+        tracing::error!(%error, "the slashing database was not closed in order");
+    }
 }
 
 /// The chain of the lock, or the one given; they have to be the same.

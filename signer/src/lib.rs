@@ -21,5 +21,6 @@ pub mod metrics;
 pub mod router;
 mod routes;
 pub mod server;
+pub mod serving;
 pub mod shutdown;
 pub mod telemetry;
