@@ -1,6 +1,6 @@
 //! What the server answers.
 
-use eth_types::Signature;
+use eth_types::{Epoch, Signature, Slot};
 use serde::{Deserialize, Serialize};
 
 /// The answer to a signing request where JSON is asked for: `{"signature":"0x..."}`.
@@ -22,6 +22,66 @@ pub struct ErrorAnswer {
 pub struct HostRefusedAnswer {
     /// Always `Host not authorized.`
     pub message: String,
+}
+
+/// The answer of `/api/v1/eth2/highWatermark`: `{"epoch":"7","slot":"19998"}`, or `{}` if none is set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HighWatermarkAnswer {
+    /// No attestation is signed whose source or target epoch is this one or a later one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<Epoch>,
+    /// No block is signed whose slot is this one or a later one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<Slot>,
+}
+
+/// The answer to `POST /reload`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReloadAnswer {
+    /// `accepted`, or `error` if none was started.
+    pub status: ReloadOutcome,
+    /// What happens now, or why nothing does.
+    pub message: String,
+}
+
+/// Whether a reload was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReloadOutcome {
+    /// It was.
+    Accepted,
+    /// It was not.
+    Error,
+}
+
+/// The answer to `GET /reload`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReloadStatusAnswer {
+    /// Where the last one is.
+    pub status: ReloadProgress,
+    /// When it ended or, while none has, when it began (RFC 3339, UTC); absent before any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_operation_time: Option<String>,
+    /// What went wrong in the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+}
+
+/// Where a reload is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReloadProgress {
+    /// None was asked for yet.
+    Idle,
+    /// One is under way.
+    Running,
+    /// The last one read every file.
+    Completed,
+    /// The last one could not read some files.
+    CompletedWithErrors,
+    /// The last one broke off; nothing changed.
+    Failed,
 }
 
 /// The answer of `/healthcheck`, in the shape of Web3Signer (Vert.x health checks).

@@ -10,7 +10,10 @@ mod duty_type;
 pub mod paths;
 mod sign;
 
-pub use answer::{Check, ErrorAnswer, HealthAnswer, HostRefusedAnswer, SignAnswer, Status};
+pub use answer::{
+    Check, ErrorAnswer, HealthAnswer, HighWatermarkAnswer, HostRefusedAnswer, ReloadAnswer,
+    ReloadOutcome, ReloadProgress, ReloadStatusAnswer, SignAnswer, Status,
+};
 pub use duty_type::{DutyType, UnknownDutyType};
 pub use sign::{SignObject, SignRequest, SignRequestError};
 

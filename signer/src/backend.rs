@@ -38,6 +38,14 @@ pub trait Backend: Send + Sync + 'static {
     /// report what is known, do no I/O here.
     fn health(&self) -> Health;
 
+    /// Whether the tasks behind the backend run; asked for `/livez`, from memory.
+    ///
+    /// # Errors
+    /// What ended that should not have. Only a restart of the program helps.
+    fn alive(&self) -> Result<(), String> {
+        Ok(())
+    }
+
     /// Starts reading the keys anew, in the background; [`Backend::reload_status`] tells how it goes.
     ///
     /// # Errors

@@ -85,6 +85,14 @@ impl Backend for ClusterBackend {
         }
     }
 
+    fn alive(&self) -> Result<(), String> {
+        // The node's task holds the sending side for as long as it runs.
+        match self.cluster.watch_status().has_changed() {
+            Ok(_) => Ok(()),
+            Err(_) => Err("the node's task has ended".to_owned()),
+        }
+    }
+
     fn high_watermark(&self) -> BoxFuture<'_, Result<HighWatermark, NotReady>> {
         HighWatermark::of(self.cluster.slashing_db().clone()).boxed()
     }

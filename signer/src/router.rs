@@ -9,7 +9,7 @@ use api_spec::paths;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{Method, Uri};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use eth_types::network::Network;
 use prometheus::Registry;
 use tower::util::MapRequestLayer;
@@ -19,7 +19,7 @@ use crate::backend::Backend;
 use crate::error::{self, ApiError, Refusal};
 use crate::host::{self, HostAllowList};
 use crate::metrics::{self, Metrics};
-use crate::routes::{keys, sign, status};
+use crate::routes::{keys, probes, reload, sign, status, watermark};
 
 /// What the routes work with.
 #[derive(Clone)]
@@ -38,14 +38,30 @@ pub struct App {
 pub fn router(app: App) -> Router {
     let hosts = app.hosts.clone();
     let metrics = app.metrics.clone();
-    let routes = Router::new()
-        .route(paths::SIGN, post(sign::sign))
-        .route(paths::PUBLIC_KEYS, get(keys::public_keys))
-        .route(paths::UPCHECK, get(status::upcheck))
-        .route(paths::HEALTHCHECK, get(status::healthcheck))
-        .route(paths::OPENAPI, get(status::openapi))
+    let routes = routes()
+        .into_iter()
+        .fold(Router::new(), |routes, (path, methods)| routes.route(path, methods))
         .with_state(app);
     surround(routes, hosts, metrics)
+}
+
+/// The paths of [`router`], in the spelling of the OpenAPI document.
+pub fn served_paths() -> impl Iterator<Item = &'static str> {
+    routes().into_iter().map(|(path, _)| path)
+}
+
+fn routes() -> Vec<(&'static str, MethodRouter<App>)> {
+    vec![
+        (paths::SIGN, post(sign::sign)),
+        (paths::PUBLIC_KEYS, get(keys::public_keys)),
+        (paths::HIGH_WATERMARK, get(watermark::high_watermark)),
+        (paths::RELOAD, get(reload::status).post(reload::start)),
+        (paths::UPCHECK, get(status::upcheck)),
+        (paths::HEALTHCHECK, get(status::healthcheck)),
+        (paths::LIVEZ, get(probes::livez)),
+        (paths::READYZ, get(probes::readyz)),
+        (paths::OPENAPI, get(status::openapi)),
+    ]
 }
 
 /// The metrics interface, for a listener of its own.

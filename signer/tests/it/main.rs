@@ -8,6 +8,8 @@ mod hostile;
 #[cfg(test)]
 mod openapi;
 #[cfg(test)]
+mod operations;
+#[cfg(test)]
 mod refused;
 #[cfg(test)]
 mod server;

@@ -12,7 +12,10 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use http_body_util::BodyExt;
 use prometheus::Registry;
-use signer::backend::{Backend, Health, KeySource, NotReady, Peers, SignError};
+use signer::backend::{
+    Backend, Health, HighWatermark, KeySource, NotReady, Peers, ReloadRefused, ReloadStatus,
+    SignError,
+};
 use signer::host::HostAllowList;
 use signer::metrics::Metrics;
 use signer::router::{App, metrics_router, router};
@@ -33,6 +36,14 @@ pub(crate) struct Fake {
     pub(crate) keys: Result<Vec<PublicKey>, NotReady>,
     /// What it answers to `health`.
     pub(crate) health: Health,
+    /// What it answers to `alive`.
+    pub(crate) alive: Result<(), String>,
+    /// What it answers to `reload`.
+    pub(crate) reload: Result<(), ReloadRefused>,
+    /// What it answers to `reload_status`.
+    pub(crate) reload_status: ReloadStatus,
+    /// What it answers to `high_watermark`.
+    pub(crate) high_watermark: Result<HighWatermark, NotReady>,
     /// The duties it was asked to sign.
     pub(crate) asked: Mutex<Vec<Duty>>,
 }
@@ -66,6 +77,10 @@ impl Fake {
                 slashing_database: Ok(()),
                 peers: Some(Peers { connected: 4, operators: 4, quorum: 3 }),
             },
+            alive: Ok(()),
+            reload: Ok(()),
+            reload_status: ReloadStatus::default(),
+            high_watermark: Ok(HighWatermark::default()),
             asked: Mutex::default(),
         }
     }
@@ -87,6 +102,22 @@ impl Backend for Fake {
 
     fn health(&self) -> Health {
         self.health.clone()
+    }
+
+    fn alive(&self) -> Result<(), String> {
+        self.alive.clone()
+    }
+
+    fn reload(&self) -> Result<(), ReloadRefused> {
+        self.reload
+    }
+
+    fn reload_status(&self) -> ReloadStatus {
+        self.reload_status.clone()
+    }
+
+    fn high_watermark(&self) -> BoxFuture<'_, Result<HighWatermark, NotReady>> {
+        futures::future::ready(self.high_watermark.clone()).boxed()
     }
 }
 
