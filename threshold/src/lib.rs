@@ -20,8 +20,11 @@ pub mod enr;
 pub mod keystore;
 pub mod net;
 pub mod node;
+mod node_log;
 pub mod share;
+mod throttle;
 pub mod witness_file;
+mod witness_keeper;
 pub mod work;
 
 pub use node::{

@@ -15,7 +15,7 @@
 //!   for it is lost: on `Connected` the node sends what it holds.
 //! - **Isolation**: each peer has its own task, queue and bounds. A slow peer's queue drops its
 //!   oldest duty first ([`FrameTag`]); a flooding peer is read more slowly
-//!   ([`MAX_FRAMES_PER_SECOND`]) and waits its turn.
+//!   ([`MAX_FRAMES_PER_SECOND`], [`MAX_WORK_PER_SECOND`]) and waits its turn.
 //!
 //! | file | what it does |
 //! | --- | --- |
@@ -49,7 +49,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use bytes::Bytes;
 use threshold_protocol::OperatorIndex;
@@ -65,7 +67,9 @@ pub use self::error::{DisconnectReason, NetError};
 pub use self::frame::MAX_FRAME_BYTES;
 pub use self::outbox::SendOutcome;
 pub use self::queue::{FrameTag, MAX_QUEUED_BYTES, MAX_QUEUED_FRAMES};
-pub use self::rate::{MAX_BYTES_PER_SECOND, MAX_FRAMES_PER_SECOND};
+pub use self::rate::{
+    MAX_BYTES_PER_SECOND, MAX_FRAMES_PER_SECOND, MAX_WORK_BURST, MAX_WORK_PER_SECOND,
+};
 pub use self::stats::{NetSnapshot, PeerSnapshot};
 pub use libp2p::{Multiaddr, PeerId};
 
@@ -154,6 +158,16 @@ impl NetHandle {
         }
     }
 
+    /// Charges a peer for the time that its frames took. A peer that costs more than
+    /// [`MAX_WORK_PER_SECOND`] is read more slowly from its next frame on.
+    pub fn charge(&self, peer: OperatorIndex, work: Duration) {
+        if let Some(peer) = self.shared.peers.get(&peer) {
+            let micros = u64::try_from(work.as_micros()).unwrap_or(u64::MAX);
+            peer.work_micros.fetch_add(micros, Relaxed);
+            peer.stats.worked(micros);
+        }
+    }
+
     /// The addresses that are bound, with the ports that the system chose for port 0; TCP and QUIC
     /// listen on each.
     #[must_use]
@@ -202,12 +216,23 @@ struct Shared {
 struct PeerShared {
     operator: OperatorIndex,
     outbox: Outbox,
+    /// Work that its frames have caused and the link has not yet accounted for, in microseconds.
+    work_micros: AtomicU64,
     stats: PeerStats,
 }
 
 impl PeerShared {
     fn new(operator: OperatorIndex) -> Self {
-        Self { operator, outbox: Outbox::default(), stats: PeerStats::default() }
+        Self {
+            operator,
+            outbox: Outbox::default(),
+            work_micros: AtomicU64::new(0),
+            stats: PeerStats::default(),
+        }
+    }
+
+    fn take_work(&self) -> Duration {
+        Duration::from_micros(self.work_micros.swap(0, Relaxed))
     }
 }
 

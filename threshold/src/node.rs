@@ -1,12 +1,13 @@
 //! A node: one task that owns the protocol's [`Engine`], and handles that talk to it.
 //!
 //! The task waits for requests, frames, finished work and the clock, gives them to the engine, and
-//! carries out what the engine wants, in order. Nothing in it blocks, except the rare synced write of
-//! a witnessed duty.
+//! carries out what the engine wants, in order. Nothing in it blocks. Its time is shared out: clients'
+//! requests, finished work and frames take turns, and each peer is charged for the time that its frames
+//! take, so that one that sends nothing but work is read more slowly.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use eth_types::duty::Duty;
@@ -23,7 +24,10 @@ use threshold_protocol::{KeyIndex, OperatorIndex, OperatorSet, Quorum};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::net::{self, FrameTag, NetConfig, NetEvent, NetHandle};
+use crate::node_log;
+use crate::throttle::Throttle;
 use crate::witness_file::{WitnessFile, WitnessFileError};
+use crate::witness_keeper::WitnessKeeper;
 use crate::work::{ValidatorKeys, Workshop};
 
 /// Requests that wait for the task. Clients ask for thousands of signatures at the start of an epoch;
@@ -77,6 +81,9 @@ pub enum StartError {
     /// No threads.
     #[error("cannot start threads")]
     Threads(#[source] rayon::ThreadPoolBuildError),
+    /// No thread.
+    #[error("cannot start a thread")]
+    Thread(#[source] std::io::Error),
 }
 
 /// Why a node gives no signature.
@@ -185,6 +192,12 @@ impl Cluster {
         let (workshop, results) =
             Workshop::new(keys, threshold, db.clone()).map_err(StartError::Threads)?;
         let (net, events) = net::start(net).await?;
+        let told = net.clone();
+        let tell = Box::new(move |message: &PeerMessage| {
+            told.broadcast(tag(message), &Bytes::from(message.encode()));
+        });
+        let witnesses =
+            WitnessKeeper::start(witness_file, &kept, tell).map_err(StartError::Thread)?;
 
         let mut engine = Engine::new(Config {
             me,
@@ -212,7 +225,8 @@ impl Cluster {
             replies: BTreeMap::new(),
             next_request: 0,
             status: status_sender,
-            witness_file,
+            witnesses,
+            throttle: Throttle::default(),
             observer,
         };
         tokio::spawn(task.run(received, events, results));
@@ -296,7 +310,8 @@ struct NodeTask {
     replies: BTreeMap<RequestId, oneshot::Sender<Result<Signature, SignFailure>>>,
     next_request: u64,
     status: watch::Sender<ClusterStatus>,
-    witness_file: WitnessFile,
+    witnesses: WitnessKeeper,
+    throttle: Throttle,
     observer: Arc<dyn Observer>,
 }
 
@@ -309,9 +324,10 @@ impl NodeTask {
     ) {
         self.feed(Input::Tick);
         loop {
-            // What arrived goes before the clock: a message in time is in time.
+            // In turns, at random: a flood of one kind leaves the others their share. What arrived goes
+            // before the clock, for a message in time is in time; the engine looks at the clock after
+            // each.
             tokio::select! {
-                biased;
                 Some(result) = results.recv() => self.feed(result),
                 event = events.recv() => match event {
                     Some(event) => self.on_net_event(event),
@@ -338,7 +354,9 @@ impl NodeTask {
                     }
                     None => return,
                 },
-                () = tokio::time::sleep(self.sleep()) => self.feed(Input::Tick),
+                () = tokio::time::sleep(self.sleep()), if events.is_empty() => {
+                    self.feed(Input::Tick);
+                }
             }
             self.publish_status();
         }
@@ -356,13 +374,19 @@ impl NodeTask {
             NetEvent::Connected { peer } => self.feed(Input::Connected(peer)),
             NetEvent::Disconnected { peer, .. } => self.feed(Input::Disconnected(peer)),
             NetEvent::Frame { peer, bytes } => {
+                let begun = Instant::now();
                 match PeerMessage::decode(&bytes, &self.network, self.validator_count) {
                     Ok(message) => self.feed(Input::Message { from: peer, message }),
                     Err(error) => {
-                        let reason = &error as &(dyn std::error::Error + 'static);
-                        tracing::warn!(operator = %peer, reason, "unusable message from peer");
+                        if let Some(unlogged) = self.throttle.admit(peer, "unusable", begun) {
+                            let reason = &error as &(dyn std::error::Error + 'static);
+                            tracing::warn!(
+                                operator = %peer, reason, unlogged, "unusable message from peer"
+                            );
+                        }
                     }
                 }
+                self.net.charge(peer, begun.elapsed());
             }
         }
     }
@@ -397,14 +421,11 @@ impl NodeTask {
                     let _ = reply.send(outcome);
                 }
             }
-            Output::KeepWitness(operator, witness) => {
-                if let Err(error) = self.witness_file.keep(operator, &witness) {
-                    let reason = &error as &(dyn std::error::Error + 'static);
-                    tracing::error!(reason, "a witnessed duty will be forgotten at the next start");
-                }
+            Output::KeepWitness { operator, witness, tell } => {
+                self.witnesses.keep(operator, witness, tell);
             }
             Output::Report(report) => {
-                log_report(&report);
+                node_log::report(&report, &mut self.throttle);
                 self.observer.report(&report);
             }
         }
@@ -417,57 +438,9 @@ impl NodeTask {
             let changed = status.connected != connected || status.silent != silent;
             let had_quorum = status.has_quorum();
             (status.connected, status.silent) = (connected, silent);
-            log_quorum(had_quorum, status);
+            node_log::quorum(had_quorum, status);
             changed
         });
-    }
-}
-
-fn log_quorum(had_quorum: bool, status: &ClusterStatus) {
-    let (operators, needed) = (status.connected.len() + 1, status.quorum.threshold());
-    match (had_quorum, status.has_quorum()) {
-        (false, true) => {
-            tracing::info!(operators, needed, "enough operators are connected: the cluster signs");
-        }
-        (true, false) => {
-            tracing::error!(
-                operators,
-                needed,
-                "too few operators are connected: nothing is signed"
-            );
-        }
-        (true, true) | (false, false) => {}
-    }
-}
-
-fn log_report(report: &Report) {
-    match report {
-        Report::Lie(lie) => tracing::error!(
-            operator = %lie.operator,
-            duty = %lie.key,
-            first = %lie.first,
-            second = %lie.second,
-            "an operator endorsed two messages for one duty: its endorsements no longer count"
-        ),
-        Report::BadPartial { operator, validator, root } => tracing::error!(
-            %operator, %validator, %root, "bad partial signature: evicted, the others go on"
-        ),
-        Report::RefusedPeer { operator, validator, reason } => {
-            tracing::warn!(%operator, %validator, %reason, "refused to co-sign for a peer");
-        }
-        Report::RefusedOwn { validator, key, reason } => tracing::warn!(
-            %validator, duty = %key, %reason, "this node does not sign what the cluster settled on"
-        ),
-        Report::Settled { key, root, round } => {
-            tracing::debug!(duty = %key, %root, round, "settled");
-        }
-        Report::ClockSetBack { ahead } => tracing::error!(
-            millis = ahead.as_millis(),
-            "this machine's clock was ahead and has been set back; is it synchronised?"
-        ),
-        Report::Expired { key, progress } => {
-            tracing::warn!(duty = %key, progress, "no agreement before the duty's deadline");
-        }
     }
 }
 

@@ -114,6 +114,9 @@ pub enum CosignRefusal {
     /// There is no such subcommittee.
     #[error("no such sync subcommittee")]
     Subcommittee = 11,
+    /// The operator has more under way than is kept for one.
+    #[error("more requests of this operator than are kept at once")]
+    TooMany = 12,
 }
 
 impl CosignRefusal {
@@ -132,6 +135,7 @@ impl CosignRefusal {
             9 => Self::Failed,
             10 => Self::Timestamp,
             11 => Self::Subcommittee,
+            12 => Self::TooMany,
             _ => return None,
         })
     }

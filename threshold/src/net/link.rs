@@ -217,7 +217,7 @@ where
             Err(error) => return reason_of(error),
         };
         shared.stats.received(bytes.len());
-        let wait = rate.take(bytes.len(), Instant::now());
+        let wait = rate.take(bytes.len(), shared.take_work(), Instant::now());
         // The channel serves waiting senders in turn, and each peer waits with one frame at most:
         // a flood from one delays a frame of another by the channel and one frame of each peer.
         if events.send(NetEvent::Frame { peer, bytes }).await.is_err() {

@@ -37,6 +37,8 @@ pub struct PeerSnapshot {
     pub frames_received: u64,
     /// Their bytes, without headers.
     pub bytes_received: u64,
+    /// Time that the node spent on them.
+    pub work: Duration,
     /// Frames dropped because the queue was full or the link broke before they left.
     pub frames_dropped: u64,
     /// Their bytes.
@@ -75,6 +77,7 @@ pub(super) struct PeerStats {
     bytes_sent: AtomicU64,
     frames_received: AtomicU64,
     bytes_received: AtomicU64,
+    work_micros: AtomicU64,
     frames_dropped: AtomicU64,
     bytes_dropped: AtomicU64,
     pub(super) frames_not_connected: AtomicU64,
@@ -93,6 +96,10 @@ impl PeerStats {
     pub(super) fn received(&self, bytes: usize) {
         self.frames_received.fetch_add(1, Relaxed);
         self.bytes_received.fetch_add(bytes as u64, Relaxed);
+    }
+
+    pub(super) fn worked(&self, micros: u64) {
+        self.work_micros.fetch_add(micros, Relaxed);
     }
 
     pub(super) fn dropped(&self, dropped: Dropped) {
@@ -118,6 +125,7 @@ impl PeerStats {
             bytes_sent: self.bytes_sent.load(Relaxed),
             frames_received: self.frames_received.load(Relaxed),
             bytes_received: self.bytes_received.load(Relaxed),
+            work: Duration::from_micros(self.work_micros.load(Relaxed)),
             frames_dropped: self.frames_dropped.load(Relaxed),
             bytes_dropped: self.bytes_dropped.load(Relaxed),
             frames_not_connected: self.frames_not_connected.load(Relaxed),

@@ -18,10 +18,19 @@ use crate::timing::UnixMillis;
 /// Epochs for which a co-signed duty is kept: its own and the two in which it may be asked for ahead.
 const EPOCHS_KEPT: u64 = 3;
 
+/// Co-signed duties that are kept for one operator, whatever the number of validators: where few
+/// validators make up the whole sync committee, each has some hundred of them in [`EPOCHS_KEPT`].
+const COSIGNS_PER_OPERATOR: usize = 65_536;
+
+/// And for each validator: one selection proof and one registration in each epoch, and some more.
+const COSIGNS_PER_VALIDATOR: usize = 8;
+
 /// A co-signed message of one validator.
 #[derive(Debug)]
 struct Cosign {
-    duty: Duty,
+    /// What is to be signed or asked of peers; dropped once only its root matters, for an aggregate
+    /// may be large.
+    duty: Option<Duty>,
     expires: UnixMillis,
     /// The own validator client asked for it.
     own_asked: bool,
@@ -49,6 +58,8 @@ pub(super) struct Cosigns {
     entries: BTreeMap<CollectionKey, Cosign>,
     /// The message that each operator had co-signed for a validator's duty: it gets one.
     granted: BTreeMap<(OperatorIndex, KeyIndex, DutyMoment), (Root, UnixMillis)>,
+    /// How many of them are each operator's.
+    granted_to: PerOperator<usize>,
 }
 
 impl Cosigns {
@@ -59,6 +70,41 @@ impl Cosigns {
     pub(super) fn prune(&mut self, now: UnixMillis) {
         self.entries.retain(|_, entry| entry.expires > now);
         self.granted.retain(|_, (_, expires)| *expires > now);
+        self.granted_to = PerOperator::new();
+        for (operator, _, _) in self.granted.keys() {
+            *self.granted_to.entry(*operator).or_default() += 1;
+        }
+    }
+
+    /// Lets an operator have one message for each of a validator's duties, and no more of them than
+    /// `bound` at once.
+    fn grant(
+        &mut self,
+        to: (OperatorIndex, KeyIndex, DutyMoment),
+        root: Root,
+        expires: UnixMillis,
+        bound: usize,
+    ) -> Result<(), CosignRefusal> {
+        if let Some((granted, _)) = self.granted.get(&to) {
+            return if *granted == root { Ok(()) } else { Err(CosignRefusal::SecondMessage) };
+        }
+        let held = self.granted_to.entry(to.0).or_default();
+        if *held >= bound {
+            return Err(CosignRefusal::TooMany);
+        }
+        *held += 1;
+        self.granted.insert(to, (root, expires));
+        Ok(())
+    }
+
+    /// Forgets the message where only its root matters still.
+    fn drop_idle_duty(&mut self, key: &CollectionKey) {
+        if let Some(entry) = self.entries.get_mut(key)
+            && entry.own != OwnPart::Signing
+            && !entry.own_asked
+        {
+            entry.duty = None;
+        }
     }
 
     /// A peer that is gone may have lost what it was told.
@@ -138,6 +184,7 @@ impl Engine {
             OwnPart::Signing => {}
             OwnPart::Signed => self.pay_owed(key),
         }
+        self.cosigns.drop_idle_duty(&key);
     }
 
     pub(super) fn on_cosign_answer(&mut self, from: OperatorIndex, answer: CosignAnswer) {
@@ -194,6 +241,7 @@ impl Engine {
                 }
             }
         }
+        self.cosigns.drop_idle_duty(&key);
     }
 
     /// On (re)connect: what this node's client still waits for.
@@ -235,9 +283,9 @@ impl Engine {
         let (root, validator) = *key;
         let moment = self.check_policy(validator, duty)?;
         let expires = self.cosign_expiry();
-        let granted =
-            self.cosigns.granted.entry((from, validator, moment)).or_insert((root, expires));
-        if granted.0 == root { Ok(()) } else { Err(CosignRefusal::SecondMessage) }
+        let of_validators = self.config.validators.len().saturating_mul(COSIGNS_PER_VALIDATOR);
+        let bound = COSIGNS_PER_OPERATOR.saturating_add(of_validators);
+        self.cosigns.grant((from, validator, moment), root, expires, bound)
     }
 
     fn cosign_expiry(&self) -> UnixMillis {
@@ -249,7 +297,7 @@ impl Engine {
 
     fn open_cosign(&mut self, key: CollectionKey, duty: Duty, expires: UnixMillis) -> &mut Cosign {
         let entry = self.cosigns.entries.entry(key).or_insert_with(|| Cosign {
-            duty: duty.clone(),
+            duty: None,
             expires,
             own_asked: false,
             own: OwnPart::None,
@@ -260,8 +308,8 @@ impl Engine {
         });
         // A sync message's slot is not signed: the same root is asked for again in the next slot if no
         // block came, and peers look at the slot.
-        if entry.duty.slot() < duty.slot() {
-            entry.duty = duty;
+        if entry.duty.as_ref().is_none_or(|held| held.slot() < duty.slot()) {
+            entry.duty = Some(duty);
         }
         entry.expires = entry.expires.max(expires);
         entry
@@ -269,8 +317,10 @@ impl Engine {
 
     fn sign_cosign(&mut self, key: CollectionKey) {
         let Some(entry) = self.cosigns.entries.get_mut(&key) else { return };
+        // Every request brings it.
+        let Some(duty) = entry.duty.clone() else { return };
         entry.own = OwnPart::Signing;
-        let job = SignJob { validator: key.1, duty: entry.duty.clone() };
+        let job = SignJob { validator: key.1, duty };
         self.sign_now(QueuedSign { job, purpose: Purpose::Cosign });
     }
 
@@ -304,7 +354,8 @@ impl Engine {
         let answer = CosignAnswer { validator, root, outcome: Ok(partial) };
         let owed = std::mem::take(&mut entry.owed);
         let first = entry.told.is_empty();
-        if first && is_deterministic(entry.duty.message()) {
+        let duty = entry.duty.as_ref();
+        if first && duty.is_some_and(|duty| is_deterministic(duty.message())) {
             // Who has not been asked yet does not keep it, and is told again when it asks.
             entry.told = owed;
             self.out.push(Output::Broadcast(PeerMessage::CosignAnswer(answer)));
@@ -321,8 +372,40 @@ impl Engine {
         let partial = self.collections.get(&key)?.partial_of(self.config.me)?;
         Some(PeerMessage::CosignRequest(CosignRequest {
             validator: key.1,
-            duty: entry.duty.clone(),
+            duty: entry.duty.clone()?,
             partial,
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use eth_types::Slot;
+    use eth_types::duty::DutyKind;
+
+    use super::*;
+
+    #[test]
+    fn an_operator_is_granted_one_message_a_duty_and_so_many_duties_until_they_expire() {
+        let mut cosigns = Cosigns::default();
+        let (one, other) = (OperatorIndex::new(1), OperatorIndex::new(2));
+        let (root, another) = (Root::new([1; 32]), Root::new([2; 32]));
+        let expires = UnixMillis::new(1000);
+        let duty =
+            |slot| DutyMoment { kind: DutyKind::AggregationSlot, slot: Slot::new(slot), part: 0 };
+        let mut grant = |operator, slot, root| {
+            cosigns.grant((operator, KeyIndex::new(0), duty(slot)), root, expires, 2)
+        };
+        assert_eq!(grant(one, 1, root), Ok(()));
+        assert_eq!(grant(one, 1, root), Ok(()), "again the same");
+        assert_eq!(grant(one, 1, another), Err(CosignRefusal::SecondMessage));
+        assert_eq!(grant(one, 2, root), Ok(()));
+        assert_eq!(grant(one, 3, root), Err(CosignRefusal::TooMany));
+        assert_eq!(grant(one, 2, root), Ok(()), "what was granted stays granted");
+        assert_eq!(grant(other, 3, root), Ok(()), "each operator has its own");
+        cosigns.prune(expires);
+        let later = UnixMillis::new(2000);
+        let asked = (one, KeyIndex::new(0), duty(3));
+        assert_eq!(cosigns.grant(asked, root, later, 2), Ok(()));
     }
 }

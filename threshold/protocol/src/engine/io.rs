@@ -113,8 +113,17 @@ pub enum Output {
         /// The verified signature, or the reason why there is none.
         outcome: Result<Signature, SignFailure>,
     },
-    /// Keep this across restarts, and give it back to [`super::Engine::restore_witness`].
-    KeepWitness(OperatorIndex, Witness),
+    /// Keep this across restarts, if it is not kept already, and give it back to
+    /// [`super::Engine::restore_witness`].
+    KeepWitness {
+        /// Whose part it is.
+        operator: OperatorIndex,
+        /// The part.
+        witness: Witness,
+        /// Send it to every connected peer once it is kept, and not at all if it cannot be: what
+        /// others were told must not be forgotten.
+        tell: bool,
+    },
     /// Something to log and count.
     Report(Report),
 }

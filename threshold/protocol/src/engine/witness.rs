@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use eth_types::duty::{Duty, DutyClass, DutyKind, Message};
 
 use super::collection::CollectionKey;
-use super::io::{OwnRefusal, RequestId, SignFailure, SignJob};
+use super::io::{OwnRefusal, Report, RequestId, SignFailure, SignJob};
 use super::{Engine, Output, Purpose, QueuedSign};
 use crate::bls::PartialSignature;
 use crate::cluster::{KeyIndex, OperatorIndex};
@@ -25,6 +25,14 @@ pub(super) struct Witnesses {
     by_operator: BTreeMap<(OperatorIndex, KeyIndex, DutyKind), BTreeSet<eth_types::Root>>,
 }
 
+/// What became of a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Held {
+    New,
+    Already,
+    TooMany,
+}
+
 impl Witnesses {
     pub(super) fn len(&self) -> usize {
         self.by_operator.values().map(BTreeSet::len).sum()
@@ -32,10 +40,10 @@ impl Witnesses {
 }
 
 impl Engine {
-    /// Gives back what [`Output::KeepWitness`] kept, after a start and before anything else.
+    /// Gives back what [`Output::KeepWitness`] had kept, after a start and before anything else.
     pub fn restore_witness(&mut self, operator: OperatorIndex, witness: Witness) {
         let me = self.config.me;
-        if self.hold_witness(operator, &witness).is_some() && operator == me {
+        if self.hold_witness(operator, &witness) == Held::New && operator == me {
             let key = (witness.duty.signing_root(), witness.validator);
             self.witnesses.own.insert(key, witness.duty);
         }
@@ -71,20 +79,29 @@ impl Engine {
         };
         let me = self.config.me;
         let witness = Witness { validator, duty: duty.clone(), partial };
-        if self.hold_witness(me, &witness).is_some() {
+        if self.hold_witness(me, &witness) == Held::New {
             self.witnesses.own.insert(key, duty);
-            // Kept first: what others were told must not be forgotten.
-            self.out.push(Output::KeepWitness(me, witness.clone()));
         }
-        self.out.push(Output::Broadcast(PeerMessage::Witness(witness)));
+        self.out.push(Output::KeepWitness { operator: me, witness, tell: true });
     }
 
     pub(super) fn on_witness(&mut self, from: OperatorIndex, witness: Witness) {
         if self.check_witnessed(witness.validator, &witness.duty).is_err() {
             return;
         }
-        if self.hold_witness(from, &witness).is_some() {
-            self.out.push(Output::KeepWitness(from, witness));
+        match self.hold_witness(from, &witness) {
+            Held::New => {
+                self.out.push(Output::KeepWitness { operator: from, witness, tell: false });
+            }
+            Held::Already => {}
+            Held::TooMany => {
+                let (validator, reason) = (witness.validator, CosignRefusal::TooMany);
+                self.out.push(Output::Report(Report::RefusedPeer {
+                    operator: from,
+                    validator,
+                    reason,
+                }));
+            }
         }
     }
 
@@ -101,20 +118,23 @@ impl Engine {
         self.collections.get(&key)?.partial_of(self.config.me)
     }
 
-    /// Keeps a part; none if it was held already, or is one too many.
-    fn hold_witness(&mut self, operator: OperatorIndex, witness: &Witness) -> Option<()> {
+    /// Holds a part in memory.
+    fn hold_witness(&mut self, operator: OperatorIndex, witness: &Witness) -> Held {
         let root = witness.duty.signing_root();
         let kind = witness.duty.kind();
         let of_operator = (operator, witness.validator, kind);
         let roots = self.witnesses.by_operator.entry(of_operator).or_default();
-        // The own operator may ask for what it likes.
-        let full = roots.len() >= MESSAGES_PER_OPERATOR && operator != self.config.me;
-        if full || !roots.insert(root) {
-            return None;
+        if roots.contains(&root) {
+            return Held::Already;
         }
+        // The own operator may ask for what it likes.
+        if roots.len() >= MESSAGES_PER_OPERATOR && operator != self.config.me {
+            return Held::TooMany;
+        }
+        roots.insert(root);
         let key = (root, witness.validator);
         self.collections.add(key, operator, witness.partial, UnixMillis::new(u64::MAX));
-        Some(())
+        Held::New
     }
 
     fn check_witnessed(&self, validator: KeyIndex, duty: &Duty) -> Result<(), CosignRefusal> {

@@ -156,8 +156,14 @@ impl Cluster {
                 self.work(operator, Input::Combined { ticket, results }, Vec::new());
             }
             Output::Answer { id, outcome } => self.answered(operator, id, outcome),
-            Output::KeepWitness(from, witness) => {
-                self.nodes[index].disk.witnesses.push((from, witness));
+            Output::KeepWitness { operator: from, witness, tell } => {
+                let kept = &mut self.nodes[index].disk.witnesses;
+                if !kept.contains(&(from, witness.clone())) {
+                    kept.push((from, witness.clone()));
+                }
+                if tell {
+                    self.carry_out(operator, Output::Broadcast(PeerMessage::Witness(witness)));
+                }
             }
             Output::Report(report) => {
                 self.note(format!("{operator} reports {report:?}"));
