@@ -1,13 +1,13 @@
 #!/usr/bin/env node
-// Runs a Synod cluster under a private beacon chain: splits the devnet's keys into the nodes, gives each node a
-// validator client with all the validators, and says whether the chain and the nodes' records are as they have to be.
+// Runs Synod under a private beacon chain: splits the devnet's keys into the nodes of a cluster, gives each node a
+// validator client with all the validators (or runs one standalone node with the whole keys), and says whether the chain and the nodes' records are as they have to be.
 // See README.md.
 import fs from "node:fs";
 import path from "node:path";
 import {parseArgs} from "node:util";
 import {shellAction} from "./lib/actions.mjs";
 import {checkSignatures} from "./lib/check_signatures.mjs";
-import {choosePorts, startStubCluster, startSynodCluster} from "./lib/cluster_nodes.mjs";
+import {choosePorts, startStandalone, startStubCluster, startSynodCluster} from "./lib/cluster_nodes.mjs";
 import {runDevnet} from "./lib/devnet.mjs";
 import {loadEthereum} from "./lib/ethereum.mjs";
 import {parseOptions} from "./lib/options.mjs";
@@ -30,6 +30,7 @@ const REQUEST_IN_FLIGHT_MS = 3000;
 const USAGE = `cluster.sh [options] [-- options of run_devnet.sh]
   --synod PATH            the binary (default: target/release/synod of this repository, or $SYNOD)
   --stub                  stand-in signers instead of synod, to try the rest
+  --standalone            one standalone node with the whole keys and one validator client, instead of a cluster
   --nodes N               nodes of the cluster (4)
   --threshold T           how many of them make a signature (3)
   --single-vc             one validator client, at node 0, for the whole cluster; the default is one per node
@@ -51,6 +52,7 @@ function parseCommandLine() {
     options: {
       synod: {type: "string", default: process.env.SYNOD ?? path.join(REPOSITORY, "target/release/synod")},
       stub: {type: "boolean", default: false},
+      standalone: {type: "boolean", default: false},
       nodes: {type: "string", default: "4"},
       threshold: {type: "string", default: "3"},
       "single-vc": {type: "boolean", default: false},
@@ -85,6 +87,7 @@ async function main() {
   }
   if (!own.stub && !fs.existsSync(own.synod)) throw Error(`no binary ${own.synod}: run cargo build --release --bin synod, or give --synod PATH`);
   const stop = plannedStop(own);
+  if (own.standalone) Object.assign(own, {nodes: "1", threshold: "1", "single-vc": true});
   const threshold = Number(own.threshold);
   const out = path.resolve(own.out);
   const options = parseOptions([
@@ -96,7 +99,10 @@ async function main() {
   const summary = await runDevnet(options, {
     async onPrepared(context) {
       const ports = await choosePorts(Number(own.nodes), Number(own["port-base"]));
-      nodes = own.stub ? await startStubCluster({ports, ...context}) : await startSynodCluster({synod: path.resolve(own.synod), threshold, ports, ...context});
+      const synod = path.resolve(own.synod);
+      if (own.stub) nodes = await startStubCluster({ports, ...context});
+      else if (own.standalone) nodes = await startStandalone({synod, ports, ...context});
+      else nodes = await startSynodCluster({synod, threshold, ports, ...context});
       return nodes.urls;
     },
     actions: [
@@ -136,6 +142,7 @@ function plannedStop(own) {
   if (!(stop.node < Number(own.nodes) && 0 < stop.at && stop.at < stop.back && stop.back + SLOTS_TO_COME_BACK < slots)) {
     throw Error(`--stop-one wants a node below ${own.nodes} and slots 0 < --stop-at < --start-at < ${slots - SLOTS_TO_COME_BACK}, not node ${stop.node}, ${stop.at} and ${stop.back}`);
   }
+  if (own.standalone) throw Error("--standalone has one node only: it cannot be stopped");
   if (own["single-vc"] && stop.node === 0) throw Error("--single-vc asks node 0: stop another with --stop-node");
   return stop;
 }

@@ -1,4 +1,4 @@
-// The nodes of the cluster under test: `synod run` processes, or stand-ins with the same handles.
+// The nodes under test: `synod run` processes, one `synod standalone`, or stand-ins with the same handles.
 import {execFileSync} from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
@@ -64,7 +64,7 @@ export async function choosePorts(n, base) {
  */
 export async function startSynodCluster({synod, threshold, ports, network, processes, out, say}) {
   const clusterDir = path.join(out, "cluster");
-  const chain = ["--network", network.configYamlFile, "--genesis-validators-root", network.genesisValidatorsRoot, "--genesis-time", `${network.genesisTime}`];
+  const chain = chainArguments(network);
   fs.rmSync(clusterDir, {recursive: true, force: true});
   const started = Date.now();
   // Insecure keystores: sixteen keys in four shares each would take minutes of key derivation otherwise.
@@ -88,6 +88,27 @@ export async function startSynodCluster({synod, threshold, ports, network, proce
   await nodes.startAll();
   nodes.databases = ports.map((_, i) => path.join(dataDir(i), "slashing-protection.sqlite"));
   return nodes;
+}
+
+/** Starts one `synod standalone` with the devnet's whole keys (its files in OUT/standalone). ports: of choosePorts, one. */
+export async function startStandalone({synod, ports, network, processes, out}) {
+  const dataDir = path.join(out, "standalone");
+  fs.rmSync(dataDir, {recursive: true, force: true});
+  const startNode = () => processes.start("node0", synod, [
+    "standalone", "--data-dir", dataDir, ...chainArguments(network),
+    "--keystores-path", path.join(network.keysDir, "keystores"), "--keystores-passwords-path", path.join(network.keysDir, "passwords"),
+    "--http-listen-host", "127.0.0.1", "--http-listen-port", `${ports[0].http}`,
+    "--metrics-enabled", "true", "--metrics-host", "127.0.0.1", "--metrics-port", `${ports[0].metrics}`,
+  ]);
+  const nodes = new ClusterNodes({ports, processes, network, startNode});
+  await nodes.startAll();
+  nodes.databases = [path.join(dataDir, "slashing-protection.sqlite")];
+  return nodes;
+}
+
+/** The chain, for a program that does not know it. */
+function chainArguments(network) {
+  return ["--network", network.configYamlFile, "--genesis-validators-root", network.genesisValidatorsRoot, "--genesis-time", `${network.genesisTime}`];
 }
 
 /** Stand-ins in place of the nodes: each has the whole keys, and a directory they share makes them sign as one. */
