@@ -20,5 +20,5 @@ mod report;
 mod survey;
 
 pub use export::{ExportError, ExportForm, ExportOptions, ExportReport};
-pub use import::ImportError;
+pub use import::{ImportError, check_file};
 pub use report::{ImportOutcome, ImportReport, Progress, ValidatorReport};

@@ -99,17 +99,38 @@ impl SlashingDb {
     }
 
     fn check_chain(&self, metadata: Option<FileMetadata>) -> Result<(), ImportError> {
-        let metadata = metadata.ok_or(ImportError::Changed)?;
-        if metadata.version != format::VERSION {
-            return Err(ImportError::Version { found: metadata.version });
-        }
-        let found = metadata.genesis_validators_root.map_err(ImportError::UnreadableRoot)?;
-        let expected = self.identity().genesis_validators_root;
-        if found != expected {
-            return Err(ImportError::OtherChain { found, expected });
-        }
-        Ok(())
+        check(metadata, self.identity().genesis_validators_root)
     }
+}
+
+/// Whether a file is one for the chain with this genesis validators root: for a caller that would have to
+/// make a database to import it. Reads all of it, and goes back to where it was.
+///
+/// # Errors
+/// The file could not be imported into such a database at all.
+pub fn check_file<R: Read + Seek>(
+    from: &mut R,
+    genesis_validators_root: Root,
+) -> Result<(), ImportError> {
+    let start = from.stream_position().map_err(ImportError::Read)?;
+    let no_key = |_: &PublicKey| None;
+    let mut survey = Survey::new(&no_key);
+    let mut steps = Steps { done: 0, total: 0, progress: &mut |_| {} };
+    parse(&mut *from, &mut steps, &mut survey)?;
+    from.seek(SeekFrom::Start(start)).map_err(ImportError::Read)?;
+    check(survey.metadata.take(), genesis_validators_root)
+}
+
+fn check(metadata: Option<FileMetadata>, expected: Root) -> Result<(), ImportError> {
+    let metadata = metadata.ok_or(ImportError::Changed)?;
+    if metadata.version != format::VERSION {
+        return Err(ImportError::Version { found: metadata.version });
+    }
+    let found = metadata.genesis_validators_root.map_err(ImportError::UnreadableRoot)?;
+    if found != expected {
+        return Err(ImportError::OtherChain { found, expected });
+    }
+    Ok(())
 }
 
 /// Reads one file once.
