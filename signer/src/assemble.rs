@@ -10,6 +10,7 @@ use eth_types::network::Network;
 use eth_types::{PublicKey, Root};
 use prometheus::Registry;
 use slashing_db::{Identity, Options, Pruning, SlashingDb};
+use threshold::cluster_file::VerifiedLock;
 use threshold::data_dir::{self, LoadOptions, NodeKeys};
 use threshold::net::{Multiaddr, NetConfig, PeerInfo};
 use threshold::share::ValidatorShare;
@@ -23,6 +24,8 @@ use threshold_protocol::{OperatorIndex, Quorum};
 use crate::cluster_backend::ClusterBackend;
 use crate::cluster_metrics::ClusterMetrics;
 use crate::config::{HttpArgs, MetricsArgs, P2pArgs};
+use crate::control::Control;
+use crate::control::keys::KeyMap;
 use crate::metrics::Metrics;
 use crate::serving::{Listeners, Serving, ServingOptions};
 
@@ -67,6 +70,7 @@ pub struct Node {
     pub metrics: Option<SocketAddr>,
     db: SlashingDb,
     serving: Serving,
+    control: Control,
 }
 
 impl Node {
@@ -77,7 +81,7 @@ impl Node {
     pub async fn start(options: NodeOptions) -> anyhow::Result<Self> {
         let (dir, load) = (options.data_dir.clone(), options.load.clone());
         let keys = tokio::task::spawn_blocking(move || data_dir::load(&dir, &load)).await??;
-        let network = network_of(&keys, options.network.as_ref())?;
+        let network = network_of(&keys.lock, options.network.as_ref())?;
         let (operator, lock_hash) = (keys.operator, keys.lock.lock_hash());
 
         let listeners = Listeners::bind(&options.http, &options.metrics).await?;
@@ -94,6 +98,7 @@ impl Node {
         )
         .await?;
 
+        let control = Control::start(&options.data_dir, db.clone(), KeyMap::of_lock(&keys.lock))?;
         let config = node_config(keys, &options, &network, db.clone())?;
         let cluster = Cluster::start(config, Arc::new(cluster_metrics.clone())).await?;
         metrics.set_signers_loaded(cluster.public_keys().len());
@@ -114,12 +119,13 @@ impl Node {
             metrics: serving.metrics,
             db,
             serving,
+            control,
         })
     }
 
     /// Stops accepting, finishes what runs, closes the links and the database.
     pub async fn stop(self) {
-        self.serving.stop().await;
+        tokio::join!(self.serving.stop(), self.control.stop());
         self.cluster.shutdown().await;
         close_slashing_db(self.db).await;
     }
@@ -158,9 +164,9 @@ pub(crate) async fn close_slashing_db(db: SlashingDb) {
 }
 
 /// The chain of the lock, or the one given; they have to be the same.
-fn network_of(keys: &NodeKeys, given: Option<&Network>) -> anyhow::Result<Network> {
-    let version = keys.lock.fork_version();
-    let Some(network) = given.cloned().or_else(|| keys.lock.network()) else {
+pub(crate) fn network_of(lock: &VerifiedLock, given: Option<&Network>) -> anyhow::Result<Network> {
+    let version = lock.fork_version();
+    let Some(network) = given.cloned().or_else(|| lock.network()) else {
         anyhow::bail!(
             "the cluster lock is for a network with genesis fork version {version}, which is not built \
              in: give --network FILE --genesis-validators-root ROOT --genesis-time SECONDS"

@@ -4,6 +4,7 @@ mod create_cluster;
 mod create_enr;
 mod demo;
 mod run;
+mod slashing_protection;
 
 use std::process::ExitCode;
 
@@ -32,6 +33,11 @@ enum Command {
         #[command(subcommand)]
         what: Create,
     },
+    /// Import, export and look at slashing protection, whether the signer runs or not.
+    SlashingProtection {
+        #[command(subcommand)]
+        what: slashing_protection::SlashingProtection,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -53,5 +59,6 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(&args),
         Command::Create { what: Create::Enr(args) } => create_enr::run(&args),
         Command::Create { what: Create::Cluster(args) } => create_cluster::run(&args),
+        Command::SlashingProtection { what } => slashing_protection::run(&what),
     }
 }

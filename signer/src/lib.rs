@@ -13,6 +13,7 @@ pub mod cluster_backend;
 pub mod cluster_metrics;
 pub mod cmd;
 pub mod config;
+pub mod control;
 pub mod duty;
 pub mod error;
 pub mod host;

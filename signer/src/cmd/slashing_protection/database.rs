@@ -1,0 +1,196 @@
+//! The database of a command: the signer's, if one runs with the data directory, or the file.
+
+use std::fs::{self, DirBuilder, File};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::Path;
+
+use anyhow::Context;
+use eth_types::network::Network;
+use slashing_db::interchange::check_file;
+use slashing_db::{Access, Identity, OpenError, Options, SlashingDb};
+use threshold::cluster_file::{ClusterLock, LOCK_FILE, VerifiedLock, WalletSignatures};
+
+use super::PlaceArgs;
+use crate::assemble::{SLASHING_DB_FILE, network_of};
+use crate::control::client::ControlClient;
+use crate::control::keys::KeyMap;
+use crate::control::socket::SOCKET_FILE;
+use crate::control::work::Maintenance;
+
+/// Who does the work.
+#[derive(Debug)]
+pub(super) enum Database {
+    /// The signer that runs with the data directory.
+    Running(ControlClient),
+    /// This command: the file is open until this is dropped.
+    Stopped(Maintenance),
+}
+
+/// What the command needs of a database.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Need<'a> {
+    /// One to put records into: it is made if there is none.
+    Fill,
+    /// One to import a file into: it is made if there is none and the file is for its chain.
+    Import(&'a File),
+    /// One that is there.
+    Read,
+}
+
+impl Database {
+    /// Reaches the signer, or opens the file. Says on stderr which it is.
+    pub(super) fn open(place: &PlaceArgs, need: Need<'_>) -> anyhow::Result<Self> {
+        let data_dir = &place.data.data_dir;
+        if let Some(client) = ControlClient::connect(data_dir)? {
+            return Ok(Self::running(client, data_dir));
+        }
+        match open_file(place, need) {
+            Ok(work) => Ok(Self::Stopped(work)),
+            Err(error) => match error.downcast_ref() {
+                Some(OpenError::InUse { path, holder }) => {
+                    // A signer that was starting may listen by now.
+                    if let Some(client) = ControlClient::connect(data_dir)? {
+                        return Ok(Self::running(client, data_dir));
+                    }
+                    anyhow::bail!(
+                        "slashing database {} is in use by {holder}, and nobody answers at {}: stop that \
+                         process, or try again if it is just starting or stopping",
+                        path.display(),
+                        data_dir.join(SOCKET_FILE).display()
+                    )
+                }
+                _ => Err(error),
+            },
+        }
+    }
+
+    fn running(client: ControlClient, data_dir: &Path) -> Self {
+        eprintln!(
+            "Through the signer that runs with {} (process {}).",
+            data_dir.display(),
+            client.pid()
+        );
+        Self::Running(client)
+    }
+}
+
+fn open_file(place: &PlaceArgs, need: Need<'_>) -> anyhow::Result<Maintenance> {
+    let data_dir = &place.data.data_dir;
+    let path = data_dir.join(SLASHING_DB_FILE);
+    check_owner(&path)?;
+    let stored = Identity::stored(&path)?;
+    if stored.is_none() && matches!(need, Need::Read) {
+        anyhow::bail!(
+            "there is no slashing database in {}: no {SLASHING_DB_FILE}; nothing was ever signed or \
+             imported with this data directory",
+            data_dir.display()
+        );
+    }
+    let lock = read_lock(place)?;
+    let network = place.network.network()?;
+    let is_new = stored.is_none();
+    let identity = identity(data_dir, lock.as_ref(), network.as_ref(), stored)?;
+    let keys = match &lock {
+        Some(lock) => KeyMap::of_lock(lock),
+        None if identity.cluster_lock_hash.is_some() && !matches!(need, Need::Read) => {
+            anyhow::bail!(
+                "slashing database {} is a cluster's, and {} is not there: only the lock tells which keys are \
+             the cluster's; put it back, or name it with --lock-file",
+                path.display(),
+                data_dir.join(LOCK_FILE).display()
+            )
+        }
+        None => KeyMap::any(),
+    };
+    if is_new {
+        if let Need::Import(mut file) = need {
+            check_file(&mut file, identity.genesis_validators_root)?;
+        }
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(data_dir)
+            .with_context(|| format!("cannot make {}", data_dir.display()))?;
+        eprintln!("Making slashing database {} for {identity}.", path.display());
+    } else {
+        eprintln!("No signer runs with {}: using the file.", data_dir.display());
+    }
+    let options = Options {
+        access: Access::Maintain,
+        // A signer will refuse all the same; records may be put in before that.
+        accept_restored: true,
+        pruning: None,
+        ..Options::default()
+    };
+    let db = SlashingDb::open(&path, &identity, options)?;
+    Ok(Maintenance::new(db, keys))
+}
+
+/// Whose records the database holds, or is to hold.
+fn identity(
+    data_dir: &Path,
+    lock: Option<&VerifiedLock>,
+    network: Option<&Network>,
+    stored: Option<Identity>,
+) -> anyhow::Result<Identity> {
+    let lock_hash = lock.map(VerifiedLock::lock_hash);
+    match (stored, lock, network) {
+        // The network of a lock may not be built in; the database knows it.
+        (Some(stored), _, None) if lock.is_none() || stored.cluster_lock_hash == lock_hash => {
+            Ok(stored)
+        }
+        (_, Some(lock), network) => {
+            Ok(of_network(&network_of(lock, network)?, Some(lock.lock_hash())))
+        }
+        (Some(stored), None, Some(network)) => Ok(of_network(network, stored.cluster_lock_hash)),
+        (None, None, Some(network)) => Ok(of_network(network, None)),
+        (_, None, None) => anyhow::bail!(
+            "{} holds neither a slashing database nor {LOCK_FILE}, so the chain is not known: give \
+             --network, or another --data-dir",
+            data_dir.display()
+        ),
+    }
+}
+
+fn of_network(network: &Network, cluster_lock_hash: Option<eth_types::Root>) -> Identity {
+    Identity {
+        genesis_validators_root: network.genesis_validators_root(),
+        network: network.name().to_owned(),
+        cluster_lock_hash,
+    }
+}
+
+/// The cluster lock, if there is one. Keys and identity need not be in place yet.
+fn read_lock(place: &PlaceArgs) -> anyhow::Result<Option<VerifiedLock>> {
+    let path = match &place.lock_file {
+        Some(path) => path.clone(),
+        None => {
+            let path = place.data.data_dir.join(LOCK_FILE);
+            if !path.try_exists().with_context(|| format!("cannot look at {}", path.display()))? {
+                return Ok(None);
+            }
+            path
+        }
+    };
+    let lock = ClusterLock::load(&path)?;
+    let verified = lock
+        .verify(WalletSignatures::default())
+        .with_context(|| format!("cluster lock {} is refused", path.display()))?;
+    Ok(Some(verified))
+}
+
+/// SQLite would leave files of ours beside the database, which its owner's signer could not open.
+fn check_owner(path: &Path) -> anyhow::Result<()> {
+    let (Ok(metadata), own) = (fs::metadata(path), rustix::process::geteuid().as_raw()) else {
+        return Ok(());
+    };
+    anyhow::ensure!(
+        metadata.uid() == own,
+        "slashing database {} belongs to user {}, and this command runs as user {own}: run it as that user \
+         (sudo -u '#{}' ..)",
+        path.display(),
+        metadata.uid(),
+        metadata.uid()
+    );
+    Ok(())
+}
