@@ -1,10 +1,8 @@
 //! The handle.
 
-use std::fs::OpenOptions;
-use std::io;
 use std::path::Path;
 use std::sync::mpsc::{self, SyncSender, TrySendError};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLockReadGuard};
+use std::sync::{Arc, Mutex, RwLockReadGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,13 +13,16 @@ use crate::files;
 use crate::identity::Identity;
 use crate::lock::Lock;
 use crate::memory::{Memory, Strategy};
+use crate::options::{Access, Options};
 use crate::permit::Permit;
 use crate::record::{Candidate, Request, Safe};
-use crate::sidecar::{Progress, Sidecar};
+use crate::sidecar::Sidecar;
+use crate::start::{self, file_error};
 use crate::store::Store;
-use crate::store::prune::Pruning;
 use crate::store::schema::SCHEMA_VERSION;
-use crate::writer::{self, Done, Hold, Job, Shared, Task};
+use crate::writer;
+use crate::writer::job::{Job, Task};
+use crate::writer::shared::{Hold, Shared, held};
 
 /// Batches that may wait for the writer. It takes all that wait into one commit, so a queue this long
 /// means a disk that has stopped answering.
@@ -29,50 +30,6 @@ const QUEUE_BOUND: usize = 4096;
 
 /// Records in one batch: more validators than one node is known to serve, in one slot.
 pub(crate) const MAX_BATCH: usize = 65_536;
-
-/// What a database is opened for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Access {
-    /// To sign. Counts a start, and refuses a database that looks restored from an old copy.
-    #[default]
-    Sign,
-    /// To import, export and look: nothing is recorded for signing, and nothing is pruned.
-    Maintain,
-}
-
-/// How a database is used. `Options::default()` is right for a signer.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Which of EIP-3076's strategies decides.
-    pub strategy: Strategy,
-    /// What the database is opened for.
-    pub access: Access,
-    /// Sign although the database looks restored from an old copy.
-    pub accept_restored: bool,
-    /// Compare every stored record with the checksums when opening: about a second for 2.5 million.
-    pub verify: bool,
-    /// How much is kept when old records are pruned in the background; `None` keeps everything.
-    pub pruning: Option<Pruning>,
-    /// Messages kept in memory and in the journal before they move to the archive in the background.
-    /// The default holds an epoch and a half of 10,000 validators, in about a megabyte.
-    pub journal_rows: usize,
-    /// How long no request must have come before background work is done.
-    pub quiet_after: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            strategy: Strategy::Complete,
-            access: Access::Sign,
-            accept_restored: false,
-            verify: true,
-            pruning: Some(Pruning::default()),
-            journal_rows: 16_384,
-            quiet_after: Duration::from_millis(200),
-        }
-    }
-}
 
 /// Figures about a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,7 +81,7 @@ impl SlashingDb {
             Err(_) if options.accept_restored => None,
             other => other?,
         };
-        create_file(path, progress.as_ref(), &options)?;
+        start::create_file(path, progress.as_ref(), &options)?;
         let now = files::seconds(SystemTime::now());
         let (mut store, memory) =
             Store::open(path, identity, options.strategy, now, options.verify)?;
@@ -132,12 +89,12 @@ impl SlashingDb {
             Access::Maintain => None,
             Access::Sign => {
                 if !options.accept_restored {
-                    compare(&store, &memory, progress.as_ref())?;
+                    start::compare(&store, &memory, progress.as_ref())?;
                 }
                 store
                     .count_start()
                     .map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
-                Some(start_sidecar(&store)?)
+                Some(start::start_sidecar(&store)?)
             }
         };
         let shared = Arc::new(Shared::new(store, memory));
@@ -311,119 +268,5 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.close();
-    }
-}
-
-/// A lock whose holder panicked guards plain values, which are whole at every moment.
-pub(crate) fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Makes an empty file where there is none, unless the sidecar knows of a database that was there.
-fn create_file(
-    path: &Path,
-    progress: Option<&Progress>,
-    options: &Options,
-) -> Result<(), OpenError> {
-    let len = match std::fs::metadata(path) {
-        Ok(metadata) => Some(metadata.len()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(source) => return Err(file_error("look at", path, source)),
-    };
-    if len.is_none_or(|len| len == 0)
-        && let Some(progress) = progress
-        && !options.accept_restored
-    {
-        return Err(OpenError::Restored {
-            path: path.to_owned(),
-            what: format!(
-                "the file is {}, but {} says that a signer has started on it {} times",
-                if len.is_none() { "missing" } else { "empty" },
-                Sidecar::path_of(path).display(),
-                progress.starts
-            ),
-        });
-    }
-    if len.is_some() {
-        return Ok(());
-    }
-    let mut create = OpenOptions::new();
-    create.write(true).create_new(true);
-    files::private(&mut create);
-    create
-        .open(path)
-        .and_then(|file| file.sync_all())
-        .and_then(|()| files::sync_directory(path))
-        .map_err(|source| file_error("create", path, source))
-}
-
-/// Refuses a database that is behind its sidecar, or has none although it was used.
-fn compare(store: &Store, memory: &Memory, progress: Option<&Progress>) -> Result<(), OpenError> {
-    let metadata = store.metadata();
-    let restored = |what| OpenError::Restored { path: store.path().to_owned(), what };
-    let sidecar = Sidecar::path_of(store.path());
-    let Some(progress) = progress else {
-        // The first start may have ended between the two files; nothing was signed in it.
-        if metadata.starts <= 1 && store.is_blank(memory) {
-            return Ok(());
-        }
-        return Err(restored(format!(
-            "{} is missing, though the database has been started {} times",
-            sidecar.display(),
-            metadata.starts
-        )));
-    };
-    if progress.database_id != metadata.database_id {
-        return Err(restored(format!("{} belongs to another database", sidecar.display())));
-    }
-    // The database counts first: one ahead is a start that ended between the two files.
-    let one_ahead = progress.starts.saturating_add(1);
-    if metadata.starts != progress.starts && metadata.starts != one_ahead {
-        return Err(restored(format!(
-            "it counts {} starts, {} counts {}",
-            metadata.starts,
-            sidecar.display(),
-            progress.starts
-        )));
-    }
-    if store.sequence() < progress.sequence {
-        return Err(restored(format!(
-            "its last change is number {}, but {} has seen number {}",
-            store.sequence(),
-            sidecar.display(),
-            progress.sequence
-        )));
-    }
-    Ok(())
-}
-
-fn start_sidecar(store: &Store) -> Result<Sidecar, OpenError> {
-    Sidecar::begin(store.path(), &store.progress())
-        .map_err(|source| file_error("write", &Sidecar::path_of(store.path()), source))
-}
-
-fn file_error(action: &'static str, path: &Path, source: io::Error) -> OpenError {
-    OpenError::File { action, path: path.to_owned(), source }
-}
-
-/// What happens with a batch's outcome.
-pub(crate) type Outcome = Result<Vec<Result<Permit, Refusal>>, RecordError>;
-
-impl Job {
-    /// Answers a job that will not be done.
-    pub(crate) fn refuse(self, error: RecordError) {
-        match self {
-            Self::Record { done, .. } => call(done, Err(error)),
-            // Its caller sees the channel closed.
-            Self::Task(_) => {}
-        }
-    }
-}
-
-/// Calls back; a panic in it is the caller's and must not end the writer.
-pub(crate) fn call(done: Done, outcome: Outcome) {
-    let called = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || done(outcome)));
-    if called.is_err() {
-        tracing::error!("a callback of the slashing database panicked");
     }
 }

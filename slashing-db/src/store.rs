@@ -2,7 +2,8 @@
 //!
 //! * [`schema`] makes the tables and sets the connection up,
 //! * [`load`] reads what is kept in memory and checks it,
-//! * [`journal`] appends what is signed, [`archive`] holds everything older, [`fold`] moves it there.
+//! * [`journal`] appends what is signed, [`archive`] holds everything older, [`fold`] moves it there,
+//! * [`log`] keeps SQLite's write-ahead log short.
 
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,7 @@ use crate::memory::{Marks, Memory, Strategy};
 use crate::record::{Candidate, Request, Safe, Span};
 use crate::sidecar::Progress;
 use crate::store::journal::JournalRow;
+use crate::store::log::Log;
 use crate::store::metadata::Metadata;
 use crate::store::validators::ValidatorRow;
 
@@ -21,6 +23,7 @@ pub(crate) mod archive;
 pub(crate) mod fold;
 pub(crate) mod journal;
 pub(crate) mod load;
+pub(crate) mod log;
 pub(crate) mod merge;
 pub(crate) mod metadata;
 pub(crate) mod migrate;
@@ -42,8 +45,7 @@ pub(crate) struct Store {
     chain: i64,
     /// How many rows the journal has.
     journal_rows: usize,
-    /// Whether commits since the last checkpoint wait in the write-ahead log.
-    checkpoint_due: bool,
+    log: Log,
 }
 
 /// Rows of validators that are to be written with a batch.
@@ -78,7 +80,8 @@ impl Store {
         schema::prepare(&mut conn, path, identity, now)?;
         // A commit that a killed process did not live to sync is readable by now, but not durable.
         // It must be before anybody is told that its message is on record.
-        checkpoint(&conn, "TRUNCATE").map_err(failed)?;
+        log::empty(&conn).map_err(failed)?;
+        let log = Log::watch(&mut conn, path).map_err(failed)?;
         let loaded = load::load(&conn, verify)
             .map_err(failed)?
             .map_err(|what| OpenError::Damaged { path: path.to_owned(), what })?;
@@ -96,7 +99,7 @@ impl Store {
             sequence: loaded.sequence,
             chain: loaded.chain,
             journal_rows: loaded.journal_rows,
-            checkpoint_due: false,
+            log,
         };
         let mut memory = loaded.memory;
         memory.strategy = strategy;
@@ -144,7 +147,6 @@ impl Store {
     ) -> rusqlite::Result<T> {
         let mut metadata = self.metadata.clone();
         let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        self.checkpoint_due = true;
         let outcome = change(&mut metadata, &tx)?;
         metadata.sequence = self.sequence.saturating_add(1);
         metadata.write(&tx)?;
@@ -181,28 +183,6 @@ impl Store {
         }
     }
 
-    /// Judges a request and, if it is new, notes it in memory and in `additions`. What is noted has
-    /// to be committed with [`Store::append`], or the memory read anew.
-    pub(crate) fn reserve(
-        &self,
-        memory: &mut Memory,
-        request: &Request,
-        additions: &mut Additions,
-    ) -> rusqlite::Result<Result<Safe, Refusal>> {
-        let verdict = self.judge(memory, request)?;
-        if matches!(verdict, Ok(Safe::New)) {
-            let validator = memory.entry(&request.validator);
-            let low = validator.low;
-            validator.note(&request.candidate);
-            // Its row has to be made, or shows a first low watermark.
-            if validator.stored_checksum == 0 || validator.low != low {
-                additions.touched.push(validator.id);
-            }
-            additions.rows.push((validator.id, request.candidate));
-        }
-        Ok(verdict)
-    }
-
     /// Prepares the rows of validators that `additions` touch, in the order of their ids.
     pub(crate) fn register(
         &self,
@@ -236,7 +216,6 @@ impl Store {
         // A batch is usually of one slot or epoch, so this is the archive's order.
         additions.rows.sort_by_key(|(id, _)| *id);
         let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        self.checkpoint_due = true;
         if let Some(registrations) = &registrations {
             for row in &registrations.rows {
                 row.write(&tx)?;
@@ -267,31 +246,24 @@ impl Store {
         }
     }
 
-    /// Copies the write-ahead log into the main file if something waits there.
-    pub(crate) fn checkpoint(&mut self) -> rusqlite::Result<()> {
-        if self.checkpoint_due {
-            checkpoint(&self.conn, "PASSIVE")?;
-            self.checkpoint_due = false;
-        }
-        Ok(())
-    }
-
     /// Empties the write-ahead log and closes the file.
     pub(crate) fn close(self) -> rusqlite::Result<()> {
-        checkpoint(&self.conn, "TRUNCATE")?;
+        log::empty(&self.conn)?;
         self.conn.close().map_err(|(_, error)| error)
     }
 }
 
-/// Runs a checkpoint of the given mode; one that could not finish is an error.
-fn checkpoint(conn: &Connection, mode: &str) -> rusqlite::Result<()> {
-    let busy: i64 =
-        conn.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get(0))?;
-    if busy == 0 {
-        return Ok(());
+impl Additions {
+    /// Notes a request that was judged to be new, here and in memory. What is noted has to be
+    /// committed with [`Store::append`], or the memory read anew.
+    pub(crate) fn note(&mut self, memory: &mut Memory, request: &Request) {
+        let validator = memory.entry(&request.validator);
+        let low = validator.low;
+        validator.note(&request.candidate);
+        // Its row has to be made, or shows a first low watermark.
+        if validator.stored_checksum == 0 || validator.low != low {
+            self.touched.push(validator.id);
+        }
+        self.rows.push((validator.id, request.candidate));
     }
-    Err(rusqlite::Error::SqliteFailure(
-        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
-        Some("the write-ahead log could not be copied into the database".to_owned()),
-    ))
 }

@@ -1,13 +1,16 @@
 //! Watermarks, shown and raised.
 
+use std::collections::BTreeMap;
+
 use eth_types::{Epoch, PublicKey, Slot};
 
 use crate::db::SlashingDb;
 use crate::error::TaskError;
-use crate::memory::{Marks, Memory};
+use crate::memory::{Marks, Memory, Validator};
 use crate::record::MAX_NUMBER;
 use crate::store::Store;
 use crate::store::validators::ValidatorRow;
+use crate::writer::shared::Shared;
 
 /// The watermarks of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,11 +110,10 @@ impl SlashingDb {
         })
     }
 
-    /// The high watermark, from memory. May wait a moment for a commit.
+    /// The high watermark, from memory: never waits for the disk.
     #[must_use]
     pub fn high_watermark(&self) -> HighWatermark {
-        let memory = self.memory();
-        HighWatermark { slot: memory.high_slot, epoch: memory.high_epoch }
+        high_watermark(&self.memory())
     }
 
     /// Raises the watermark: from now on no block at or below the slot is signed, and no attestation
@@ -128,13 +130,13 @@ impl SlashingDb {
     ) -> Result<(), WatermarkError> {
         check_numbers(&to)?;
         self.run(move |store, shared| {
-            let mut memory = shared.memory_mut();
-            if let Err(crossed) = check_high(memory.high_slot, memory.high_epoch, &to) {
+            let HighWatermark { slot, epoch } = high_watermark(&shared.memory());
+            if let Err(crossed) = check_high(slot, epoch, &to) {
                 return Ok(Err(crossed));
             }
             match validators {
-                None => raise_all(store, &mut memory, to)?,
-                Some(keys) => raise_some(store, &mut memory, to, &keys)?,
+                None => raise_all(store, shared, to)?,
+                Some(keys) => raise_some(store, shared, to, &keys)?,
             }
             Ok(Ok(()))
         })?
@@ -152,48 +154,58 @@ impl SlashingDb {
         in_range(slot.map(Slot::as_u64))?;
         in_range(epoch.map(Epoch::as_u64))?;
         self.run(move |store, shared| {
-            let mut memory = shared.memory_mut();
-            let lows = memory.validators().iter().map(|v| v.low.max(v.floor).max(v.guard));
-            for low in lows.chain([memory.floor]) {
-                if let Err(crossed) = check_high(slot, epoch, &low) {
-                    return Ok(Err(crossed));
-                }
+            if let Err(crossed) = check_lows(slot, epoch, &shared.memory()) {
+                return Ok(Err(crossed));
             }
             store.change(|metadata, _| {
                 (metadata.high_slot, metadata.high_epoch) = (slot, epoch);
                 Ok(())
             })?;
+            let mut memory = shared.memory_mut();
             (memory.high_slot, memory.high_epoch) = (slot, epoch);
             Ok(Ok(()))
         })?
     }
 }
 
-fn raise_all(store: &mut Store, memory: &mut Memory, to: Marks) -> rusqlite::Result<()> {
-    let floor = memory.floor.max(to);
+const fn high_watermark(memory: &Memory) -> HighWatermark {
+    HighWatermark { slot: memory.high_slot, epoch: memory.high_epoch }
+}
+
+// Memory follows the disk, so that nobody who asks it waits for the disk. Only the writer thread, on
+// which these run, changes either.
+
+fn raise_all(store: &mut Store, shared: &Shared, to: Marks) -> rusqlite::Result<()> {
+    let floor = shared.memory().floor.max(to);
     store.change(|metadata, _| {
         metadata.floor = floor;
         Ok(())
     })?;
-    memory.floor = floor;
+    shared.memory_mut().floor = floor;
     Ok(())
 }
 
 fn raise_some(
     store: &mut Store,
-    memory: &mut Memory,
+    shared: &Shared,
     to: Marks,
     keys: &[PublicKey],
 ) -> rusqlite::Result<()> {
-    // The memory is read anew if this fails, see the writer's tasks.
+    let mut validators: BTreeMap<i64, Validator> = BTreeMap::new();
+    for key in keys {
+        let mut memory = shared.memory_mut();
+        let validator = memory.entry(key);
+        validators.insert(validator.id, validator.clone());
+    }
     store.change(|metadata, conn| {
-        for key in keys {
-            let validator = memory.entry(key);
+        for validator in validators.values_mut() {
             validator.floor = validator.floor.max(to);
             ValidatorRow::new(validator, &mut metadata.validators_digest).write(conn)?;
         }
         Ok(())
-    })
+    })?;
+    shared.memory_mut().put_back(validators.into_values().collect());
+    Ok(())
 }
 
 fn check_numbers(to: &Marks) -> Result<(), WatermarkError> {
@@ -214,6 +226,16 @@ fn in_range(value: Option<u64>) -> Result<(), WatermarkError> {
         Some(value) if value > MAX_NUMBER => Err(WatermarkError::OutOfRange { value }),
         _ => Ok(()),
     }
+}
+
+/// That every low and raised watermark is below the high one.
+fn check_lows(
+    high_slot: Option<Slot>,
+    high_epoch: Option<Epoch>,
+    memory: &Memory,
+) -> Result<(), WatermarkError> {
+    let lows = memory.validators().iter().map(|v| v.low.max(v.floor).max(v.guard));
+    lows.chain([memory.floor]).try_for_each(|low| check_high(high_slot, high_epoch, &low))
 }
 
 fn check_high(

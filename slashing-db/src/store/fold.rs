@@ -1,6 +1,7 @@
 //! Moving the oldest journal rows into the archive, a bounded number at a time.
 
 use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
 
 use crate::memory::{Marks, Memory};
 use crate::record::{Candidate, SignedAttestation, SignedBlock, Span};
@@ -13,8 +14,8 @@ use crate::store::{Store, archive, journal};
 const STEP: u64 = 1024;
 
 /// The rows of one step, between reading and forgetting them.
-#[derive(Debug)]
-pub(crate) struct Fold {
+#[derive(Debug, Default)]
+struct Fold {
     /// In the archive's order.
     rows: Vec<JournalRow>,
     last: u64,
@@ -24,37 +25,45 @@ pub(crate) struct Fold {
 }
 
 impl Store {
-    /// Reads the oldest rows, and lifts the archive's peaks in memory: from now on the archive is
-    /// asked about them, which waits for this step to end. `None` if the journal is empty.
-    pub(crate) fn begin_fold(&self, memory: &mut Memory) -> rusqlite::Result<Option<Fold>> {
+    /// Moves one step's worth of the journal into the archive.
+    pub(crate) fn fold(&mut self, memory: &RwLock<Memory>) -> rusqlite::Result<()> {
+        let write = || memory.write().unwrap_or_else(PoisonError::into_inner);
         let mut rows = Vec::new();
         let mut chain = self.metadata.journal_chain;
         journal::read(&self.conn, chain, STEP, |row, link| {
             rows.push(row);
             chain = link.stored;
         })?;
-        let Some(last) = rows.last().map(|row| row.sequence) else { return Ok(None) };
+        let Some(last) = rows.last().map(|row| row.sequence) else { return Ok(()) };
         rows.sort_unstable_by_key(|row| (height(&row.candidate), row.validator_id));
-        let mut touched: Vec<i64> = rows.iter().map(|row| row.validator_id).collect();
+        let fold = self.lift_peaks(Fold { rows, last, chain, ..Fold::default() }, &mut write());
+        self.commit_fold(&fold)?;
+        fold.end(&mut write());
+        Ok(())
+    }
+
+    /// Lifts the archive's peaks in memory: from now on the archive is asked about the rows, which
+    /// waits for this step to end.
+    fn lift_peaks(&self, mut fold: Fold, memory: &mut Memory) -> Fold {
+        let mut touched: Vec<i64> = fold.rows.iter().map(|row| row.validator_id).collect();
         touched.sort_unstable();
         touched.dedup();
-        for row in &rows {
+        for row in &fold.rows {
             if let Some(validator) = memory.by_id(row.validator_id) {
                 validator.archive(marks(&row.candidate));
             }
         }
-        let mut validators_digest = self.metadata.validators_digest;
-        let mut validators = Vec::with_capacity(touched.len());
+        fold.validators_digest = self.metadata.validators_digest;
         for id in touched {
             if let Some(validator) = memory.by_id(id) {
-                validators.push(ValidatorRow::new(validator, &mut validators_digest));
+                fold.validators.push(ValidatorRow::new(validator, &mut fold.validators_digest));
             }
         }
-        Ok(Some(Fold { rows, last, chain, validators, validators_digest }))
+        fold
     }
 
     /// Moves the rows, in one transaction.
-    pub(crate) fn commit_fold(&mut self, fold: &Fold) -> rusqlite::Result<()> {
+    fn commit_fold(&mut self, fold: &Fold) -> rusqlite::Result<()> {
         self.change(|metadata, conn| {
             for row in &fold.rows {
                 let added = match row.candidate {
@@ -91,7 +100,7 @@ impl Store {
 
 impl Fold {
     /// Forgets the rows in memory: the archive has them.
-    pub(crate) fn end(self, memory: &mut Memory) {
+    fn end(self, memory: &mut Memory) {
         let mut counts: HashMap<i64, (usize, usize)> = HashMap::new();
         for row in &self.rows {
             let (blocks, votes) = counts.entry(row.validator_id).or_default();

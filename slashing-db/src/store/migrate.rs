@@ -8,6 +8,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::error::OpenError;
 use crate::files;
+use crate::store::log;
 
 /// One step: from the version before to the next.
 pub(crate) type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
@@ -34,7 +35,7 @@ pub(crate) fn migrate(
         return Ok(());
     }
     // Everything is in the main file then, so the copy is whole without the log.
-    super::checkpoint(conn, "TRUNCATE").map_err(failed)?;
+    log::empty(conn).map_err(failed)?;
     let copy = keep_copy(path, version).map_err(|source| OpenError::File {
         action: "keep a copy before the schema changes of",
         path: path.to_owned(),

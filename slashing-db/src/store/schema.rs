@@ -9,8 +9,10 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use crate::error::OpenError;
 use crate::identity::Identity;
 use crate::store::load;
+use crate::store::log::KEPT_BYTES;
 use crate::store::metadata::Metadata;
 use crate::store::migrate::{MIGRATIONS, migrate};
+use crate::store::row::sql;
 
 /// `SYND`: tells our files from other SQLite files.
 pub(crate) const APPLICATION_ID: i32 = 0x5359_4e44;
@@ -46,6 +48,7 @@ pub(crate) fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
     conn.pragma_update(None, "checkpoint_fullfsync", true)?;
     // Checkpoints run where no signature waits, see the writer.
     conn.pragma_update(None, "wal_autocheckpoint", 0)?;
+    conn.pragma_update(None, "journal_size_limit", sql(KEPT_BYTES))?;
     conn.pragma_update(None, "cache_size", -CACHE_KIB)?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     conn.pragma_update(None, "trusted_schema", false)?;

@@ -1,17 +1,19 @@
 //! The process that other tests start, kill and starve: this test program again, with a task in its
 //! environment.
 
+use std::fs::File;
 use std::io::{BufRead, Stdout, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use slashing_db::{Options, RecordError, Request, SlashingDb};
 
-use crate::common::{block, identity, key, options, vote};
+use crate::common::{block, identity, key, log_bytes, options, vote};
 use crate::crash::Released;
+use crate::long_import;
 
 /// What the process is to do, and the database it does it on.
 const TASK: &str = "SLASHING_DB_TEST_TASK";
@@ -47,6 +49,7 @@ fn process() {
     match task.as_str() {
         "sign" => sign_for_ever(&database, seed),
         "starve" => sign_on_command(&database),
+        "import" => import_file(&database),
         other => panic!("no task {other}"),
     }
 }
@@ -102,6 +105,32 @@ fn loop_of_one_thread(db: &SlashingDb, output: &Mutex<Stdout>, seed: u64, thread
         }
         output.flush().unwrap();
     }
+}
+
+/// Imports the file beside the database and says how far it is, how long the write-ahead log got and
+/// how much memory the process had at most.
+fn import_file(database: &std::path::Path) {
+    let db = SlashingDb::open(database, &identity(), options()).unwrap();
+    let mut file = File::open(long_import::file_beside(database)).unwrap();
+    let mut longest_log = 0;
+    let mut told = 0;
+    let started = Instant::now();
+    let report = db
+        .import(&mut file, &|key| Some(*key), &mut |progress| {
+            longest_log = longest_log.max(log_bytes(database));
+            let hundredth = progress.done * 100 / progress.total;
+            if hundredth > told {
+                told = hundredth;
+                println!("done {hundredth}");
+            }
+        })
+        .unwrap();
+    assert_eq!(report.refused(), 0);
+    let millis = started.elapsed().as_millis();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let peak_kib = peak.and_then(|text| text.trim().strip_suffix(" kB")).unwrap_or("0");
+    println!("log {longest_log}\nmillis {millis}\npeak {peak_kib}");
 }
 
 /// For each line on standard input: `sign N` records block N and answers `signed` or the error;

@@ -1,8 +1,9 @@
 //! What the tests share: a database in a directory of its own, and short ways to ask it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::io::Cursor;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use eth_types::{Epoch, PublicKey, Root, Slot};
@@ -32,6 +33,32 @@ impl Place {
         SlashingDb::open(&self.path(), &identity(), options).unwrap()
     }
 }
+
+/// Copies what a killed process leaves of a database. Room reserved at the end of the log is left out.
+pub(crate) fn copy_left(from: &Place, to: &Place) {
+    for ending in LEFT {
+        let name = |place: &Place| format!("{}{ending}", place.path().display());
+        let mut bytes = fs::read(name(from)).unwrap();
+        if ending == "-wal" {
+            let end = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+            let frames = (end - LOG_HEAD).div_ceil(FRAME);
+            bytes.truncate(LOG_HEAD + frames * FRAME);
+        }
+        fs::write(name(to), bytes).unwrap();
+    }
+}
+
+/// How long the write-ahead log's file is.
+pub(crate) fn log_bytes(database: &Path) -> u64 {
+    fs::metadata(format!("{}-wal", database.display())).map_or(0, |metadata| metadata.len())
+}
+
+/// The files of a database that a killed process leaves, but for the lock.
+pub(crate) const LEFT: [&str; 3] = ["", "-wal", ".progress"];
+
+/// The bytes of the log's head and of each frame.
+const LOG_HEAD: usize = 32;
+pub(crate) const FRAME: usize = 24 + 4096;
 
 /// Background work starts at once in tests, but nothing is pruned.
 pub(crate) fn options() -> Options {

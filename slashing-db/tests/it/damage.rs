@@ -7,9 +7,7 @@ use std::time::Duration;
 use slashing_db::{Candidate, Options, Safe, SlashingDb};
 
 use crate::child::Random;
-use crate::common::{Place, block, identity, key, options, record, vote};
-
-const ENDINGS: [&str; 3] = ["", "-wal", ".progress"];
+use crate::common::{LEFT, Place, block, copy_left, identity, key, options, record, vote};
 
 fn file(place: &Place, ending: &str) -> String {
     format!("{}{ending}", place.path().display())
@@ -34,9 +32,7 @@ fn left_behind() -> (Place, Vec<Candidate>) {
     let db = place.open_with(Options { quiet_after: Duration::from_secs(3600), ..options() });
     sign(&db, &mut released, 60, 80);
     let copy = Place::new();
-    for ending in ENDINGS {
-        fs::copy(file(&place, ending), file(&copy, ending)).unwrap();
-    }
+    copy_left(&place, &copy);
     (copy, released)
 }
 
@@ -63,7 +59,7 @@ fn damage_many(ending: &str, harm: impl Fn(&mut Vec<u8>, &mut Random)) -> usize 
     let mut refused = 0;
     for seed in 0..150 {
         let copy = Place::new();
-        for other in ENDINGS {
+        for other in LEFT {
             fs::copy(file(&original, other), file(&copy, other)).unwrap();
         }
         let path = file(&copy, ending);

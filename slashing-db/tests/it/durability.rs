@@ -4,7 +4,7 @@ use std::fs;
 
 use slashing_db::{OpenError, RecordError, Refusal, Request, Safe, SlashingDb};
 
-use crate::common::{Place, block, identity, key, options, record, vote};
+use crate::common::{FRAME, Place, block, copy_left, identity, key, options, record, vote};
 
 #[test]
 fn records_outlive_a_close() {
@@ -72,13 +72,10 @@ fn a_commit_that_was_cut_out_of_the_log_is_noticed() {
     }
     // What a killed process leaves: the files as they are now.
     let crashed = Place::new();
-    for ending in ["", "-wal", ".progress"] {
-        let name = |place: &Place| format!("{}{ending}", place.path().display());
-        fs::copy(name(&place), name(&crashed)).unwrap();
-    }
+    copy_left(&place, &crashed);
     let log = format!("{}-wal", crashed.path().display());
     let file = fs::OpenOptions::new().write(true).open(&log).unwrap();
-    file.set_len(fs::metadata(&log).unwrap().len() - 4120).unwrap();
+    file.set_len(fs::metadata(&log).unwrap().len() - FRAME as u64).unwrap();
     let error = SlashingDb::open(&crashed.path(), &identity(), options()).unwrap_err();
     assert!(matches!(error, OpenError::Restored { .. }), "{error}");
 }

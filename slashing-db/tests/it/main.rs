@@ -15,6 +15,8 @@ mod disk_full;
 mod durability;
 mod identity;
 mod interchange;
+mod log;
+mod long_import;
 mod model;
 mod vectors;
 mod watermarks;

@@ -1,0 +1,104 @@
+//! What is looked at before a database may sign: that its file is where it was, and has come as far
+//! as it had.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::path::Path;
+
+use crate::error::OpenError;
+use crate::files;
+use crate::memory::Memory;
+use crate::options::Options;
+use crate::sidecar::{Progress, Sidecar};
+use crate::store::Store;
+
+/// Makes an empty file where there is none, unless the sidecar knows of a database that was there.
+pub(crate) fn create_file(
+    path: &Path,
+    progress: Option<&Progress>,
+    options: &Options,
+) -> Result<(), OpenError> {
+    let len = match std::fs::metadata(path) {
+        Ok(metadata) => Some(metadata.len()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(source) => return Err(file_error("look at", path, source)),
+    };
+    if len.is_none_or(|len| len == 0)
+        && let Some(progress) = progress
+        && !options.accept_restored
+    {
+        return Err(OpenError::Restored {
+            path: path.to_owned(),
+            what: format!(
+                "the file is {}, but {} says that a signer has started on it {} times",
+                if len.is_none() { "missing" } else { "empty" },
+                Sidecar::path_of(path).display(),
+                progress.starts
+            ),
+        });
+    }
+    if len.is_some() {
+        return Ok(());
+    }
+    let mut create = OpenOptions::new();
+    create.write(true).create_new(true);
+    files::private(&mut create);
+    create
+        .open(path)
+        .and_then(|file| file.sync_all())
+        .and_then(|()| files::sync_directory(path))
+        .map_err(|source| file_error("create", path, source))
+}
+
+/// Refuses a database that is behind its sidecar, or has none although it was used.
+pub(crate) fn compare(
+    store: &Store,
+    memory: &Memory,
+    progress: Option<&Progress>,
+) -> Result<(), OpenError> {
+    let metadata = store.metadata();
+    let restored = |what| OpenError::Restored { path: store.path().to_owned(), what };
+    let sidecar = Sidecar::path_of(store.path());
+    let Some(progress) = progress else {
+        // The first start may have ended between the two files; nothing was signed in it.
+        if metadata.starts <= 1 && store.is_blank(memory) {
+            return Ok(());
+        }
+        return Err(restored(format!(
+            "{} is missing, though the database has been started {} times",
+            sidecar.display(),
+            metadata.starts
+        )));
+    };
+    if progress.database_id != metadata.database_id {
+        return Err(restored(format!("{} belongs to another database", sidecar.display())));
+    }
+    // The database counts first: one ahead is a start that ended between the two files.
+    let one_ahead = progress.starts.saturating_add(1);
+    if metadata.starts != progress.starts && metadata.starts != one_ahead {
+        return Err(restored(format!(
+            "it counts {} starts, {} counts {}",
+            metadata.starts,
+            sidecar.display(),
+            progress.starts
+        )));
+    }
+    if store.sequence() < progress.sequence {
+        return Err(restored(format!(
+            "its last change is number {}, but {} has seen number {}",
+            store.sequence(),
+            sidecar.display(),
+            progress.sequence
+        )));
+    }
+    Ok(())
+}
+
+pub(crate) fn start_sidecar(store: &Store) -> Result<Sidecar, OpenError> {
+    Sidecar::begin(store.path(), &store.progress())
+        .map_err(|source| file_error("write", &Sidecar::path_of(store.path()), source))
+}
+
+pub(crate) fn file_error(action: &'static str, path: &Path, source: io::Error) -> OpenError {
+    OpenError::File { action, path: path.to_owned(), source }
+}
