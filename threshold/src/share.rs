@@ -1,12 +1,14 @@
-//! The secret share of a validator key, and the only way to a signature by it.
+//! The secret of a validator, a share of its key or the whole, and the only way to a signature by it.
 //!
-//! A partial signature is computed while the slashing database commits, so it has to exist before the
-//! permit does. It stays sealed until then: [`SealedPartial`] shows nothing, and opens only for a
-//! [`Permit`] that covers the same validator and signing root.
+//! A signature is computed while the slashing database commits, so it has to exist before the permit
+//! does. It stays sealed until then: [`Sealed`] shows nothing, and opens only for a [`Permit`] that
+//! covers the same validator and signing root.
 
-use eth_types::{PublicKey, Root};
+use eth_types::{PublicKey, Root, Signature};
 use slashing_db::Permit;
-use threshold_protocol::bls::{HashedMessage, PartialSignature, SigningShare};
+use threshold_protocol::bls::{
+    HashedMessage, PartialSignature, SecretKey, SigningKey, SigningShare, sign_verified,
+};
 
 /// This operator's share of one validator's key.
 #[derive(Debug)]
@@ -18,8 +20,8 @@ pub struct ValidatorShare {
 /// A permit for something else than what was signed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "permit for validator {permitted} and signing root {permitted_root} does not cover the partial \
-     signature of validator {signed} over {signed_root}"
+    "permit for validator {permitted} and signing root {permitted_root} does not cover the signature \
+     of validator {signed} over {signed_root}"
 )]
 pub struct ForeignPermit {
     permitted: PublicKey,
@@ -47,35 +49,80 @@ impl ValidatorShare {
         SealedPartial {
             validator: self.validator,
             root: *message.root(),
-            partial: self.share.sign(message),
+            signature: self.share.sign(message),
         }
     }
 }
 
 /// A partial signature that nobody may see yet.
-pub struct SealedPartial {
-    validator: PublicKey,
-    root: Root,
-    partial: PartialSignature,
+pub type SealedPartial = Sealed<PartialSignature>;
+
+/// A validator's whole key, as a signer without a cluster holds it.
+#[derive(Debug)]
+pub struct WholeKey(SigningKey);
+
+impl WholeKey {
+    /// Takes a key.
+    #[must_use]
+    pub fn new(secret: SecretKey) -> Self {
+        Self(SigningKey::new(secret))
+    }
+
+    /// The validator.
+    #[must_use]
+    pub const fn validator(&self) -> PublicKey {
+        self.0.public_key()
+    }
+
+    /// The secret, to be stored sealed.
+    ///
+    /// # Security
+    /// Not for signing: only a [`Permit`] opens a signature.
+    #[must_use]
+    pub const fn secret(&self) -> &SecretKey {
+        self.0.secret()
+    }
+
+    /// Computes signatures and verifies them, together; they stay sealed until there are permits for
+    /// them. `None` for a signature that came out wrong, which no one may see.
+    #[must_use]
+    pub fn sign_all(items: &[(&Self, &HashedMessage)]) -> Vec<Option<Sealed<Signature>>> {
+        let keys: Vec<_> = items.iter().map(|(key, message)| (&key.0, *message)).collect();
+        sign_verified(&keys, &rand::random())
+            .into_iter()
+            .zip(items)
+            .map(|(signature, (key, message))| {
+                let (validator, root) = (key.validator(), *message.root());
+                signature.map(|signature| Sealed { validator, root, signature })
+            })
+            .collect()
+    }
 }
 
-impl std::fmt::Debug for SealedPartial {
+/// A signature, partial or whole, that nobody may see yet.
+pub struct Sealed<S> {
+    validator: PublicKey,
+    root: Root,
+    signature: S,
+}
+
+impl<S> std::fmt::Debug for Sealed<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SealedPartial")
+        f.debug_struct("Sealed")
             .field("validator", &self.validator)
             .field("root", &self.root)
             .finish_non_exhaustive()
     }
 }
 
-impl SealedPartial {
+impl<S> Sealed<S> {
     /// Opens it for a permit, which is used up.
     ///
     /// # Errors
     /// The permit covers another validator or signing root.
-    pub fn release(self, permit: Permit) -> Result<PartialSignature, Box<ForeignPermit>> {
+    pub fn release(self, permit: Permit) -> Result<S, Box<ForeignPermit>> {
         if permit.validator() == self.validator && permit.signing_root() == self.root {
-            return Ok(self.partial);
+            return Ok(self.signature);
         }
         Err(Box::new(ForeignPermit {
             permitted: permit.validator(),

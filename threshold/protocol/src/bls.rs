@@ -23,6 +23,7 @@
 //! | make or read a whole key | [`SecretKey::generate`], [`SecretKey::from_bytes`] |
 //! | split it, put it together | [`split`], [`recover_secret`] |
 //! | check a cluster lock's public shares | [`PublicShares::new`], [`check_public_shares`] |
+//! | sign with whole keys, checked | [`sign_verified`] |
 //! | sign as one operator | [`SigningShare::sign`] |
 //! | turn partials of one root into verified signatures | [`combine_and_verify`] |
 //! | check one partial of a peer that lied before | [`PublicShares::verify_partial`] |
@@ -48,6 +49,7 @@ mod sharing;
 mod signing;
 mod threshold;
 mod verify;
+mod whole_key;
 
 pub use combine::{CombineError, combine};
 pub use combine_batch::{CombineFailure, CombineItem, Verified, combine_and_verify};
@@ -59,3 +61,4 @@ pub use sharing::{RecoverError, SecretShare, SplitError, recover_secret, split};
 pub use signing::{PartialSignature, SigningShare};
 pub use threshold::{MAX_OPERATORS, ShareIndex, Threshold, ThresholdError};
 pub use verify::{AggregateError, aggregate, verify, verify_aggregate};
+pub use whole_key::{SigningKey, sign_verified};

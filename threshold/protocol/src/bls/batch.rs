@@ -38,7 +38,7 @@ impl<'a> Batch<'a> {
         seed: &[u8; 32],
     ) -> Self {
         let (keys, signatures): (Vec<_>, Vec<_>) = claims.into_iter().unzip();
-        let coefficients = coefficients(message.root(), &keys, &signatures, seed);
+        let coefficients = coefficients([message.root()], &keys, &signatures, seed);
         Self { message, keys, signatures, coefficients }
     }
 
@@ -97,8 +97,10 @@ impl<'a> Batch<'a> {
 }
 
 /// 64-bit coefficients, none of them 0 (which would leave its claim unchecked).
-fn coefficients(
-    root: &Root,
+///
+/// They are drawn from the seed, the root or roots, and all claims.
+pub(super) fn coefficients<'a>(
+    roots: impl IntoIterator<Item = &'a Root>,
     keys: &[G1Affine],
     signatures: &[G2Affine],
     seed: &[u8; 32],
@@ -110,7 +112,9 @@ fn coefficients(
     let mut hash = Sha256::new();
     hash.update(TAG);
     hash.update(seed);
-    hash.update(root.as_bytes());
+    for root in roots {
+        hash.update(root.as_bytes());
+    }
     for (key, signature) in keys.iter().zip(signatures) {
         hash.update(raw::g1_bytes(key));
         hash.update(raw::g2_bytes(signature));

@@ -114,6 +114,24 @@ pub(super) fn pairing_holds(key: &G1Affine, hash: &G2Affine, signature: &G2Affin
         == blst_fp12::default()
 }
 
+/// Whether the product of all `e(key, hash)` is `e(G1 generator, signature)`, for points in their
+/// subgroups.
+///
+/// False if a key or the signature is infinity: blst's Miller loop has no meaning there.
+pub(super) fn pairings_hold(pairs: &[(G1Affine, G2Affine)], signature: &G2Affine) -> bool {
+    // SAFETY: reads one initialised point.
+    let key_is_infinite = pairs.iter().any(|(key, _)| unsafe { blst::blst_p1_affine_is_inf(key) });
+    // SAFETY: reads one initialised point.
+    if key_is_infinite || unsafe { blst::blst_p2_affine_is_inf(signature) } {
+        return false;
+    }
+    // SAFETY: a constant that blst exports.
+    let negative_generator = unsafe { blst::BLS12_381_NEG_G1 };
+    let (keys, hashes): (Vec<_>, Vec<_>) =
+        pairs.iter().copied().chain([(negative_generator, *signature)]).unzip();
+    blst_fp12::miller_loop_n(&hashes, &keys).final_exp() == blst_fp12::default()
+}
+
 /// The sum of scalar times point, 64-bit scalars; `None` unless there are equally many, at least one.
 pub(super) fn g1_multi_scalar(points: &[G1Affine], scalars: &[u64]) -> Option<G1Affine> {
     let scalars = little_endian(points.len(), scalars)?;
