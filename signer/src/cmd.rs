@@ -5,6 +5,8 @@ mod create_enr;
 mod demo;
 mod run;
 mod slashing_protection;
+mod standalone;
+mod web3signer;
 
 use std::process::ExitCode;
 
@@ -26,6 +28,8 @@ pub struct Cli {
 enum Command {
     /// Run a node of a cluster.
     Run(run::RunArgs),
+    /// Run a signer with whole keys, in place of Web3Signer.
+    Standalone(Box<standalone::StandaloneArgs>),
     /// Make a throwaway cluster on this machine, sign with it, and serve until Ctrl-C.
     Demo(demo::DemoArgs),
     /// Make keys and clusters.
@@ -56,6 +60,7 @@ enum Create {
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Run(args) => run::run(&args),
+        Command::Standalone(args) => standalone::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Create { what: Create::Enr(args) } => create_enr::run(&args),
         Command::Create { what: Create::Cluster(args) } => create_cluster::run(&args),

@@ -84,7 +84,7 @@ pub struct MetricsArgs {
 #[command(next_help_heading = "Files")]
 pub struct DataArgs {
     /// Directory of the node: keys, cluster lock, slashing database.
-    #[arg(long, value_name = "DIR", default_value = ".synod")]
+    #[arg(long, value_name = "DIR", default_value = ".synod", alias = "data-path")]
     pub data_dir: PathBuf,
 
     /// TOML file with options, such as `http-listen-port = 9000` [default: synod.toml in the data
@@ -142,7 +142,7 @@ pub struct NetworkArgs {
 #[command(next_help_heading = "Logging")]
 pub struct LogArgs {
     /// off, error, warn, info, debug or trace, or by module: info,threshold=debug.
-    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    #[arg(long, short = 'l', value_name = "LEVEL", default_value = "info", alias = "logging")]
     pub log_level: LogLevel,
 
     /// How log lines look.

@@ -24,4 +24,5 @@ mod routes;
 pub mod server;
 pub mod serving;
 pub mod shutdown;
+pub mod standalone;
 pub mod telemetry;

@@ -13,7 +13,7 @@
 //! refuses ([`SecretPermissions::Refuse`]); if the file's group can, it warns. Keystores are encrypted,
 //! and Charon leaves them readable by all: that is accepted.
 
-pub(crate) mod files;
+pub mod files;
 mod shares;
 
 use std::io;

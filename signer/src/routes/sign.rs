@@ -15,7 +15,7 @@ use futures::TryStreamExt;
 
 use crate::accept::AnswerForm;
 use crate::duty;
-use crate::error::{ApiError, Refusal, TEXT, json};
+use crate::error::{ApiError, Refusal, TEXT, chain, json};
 use crate::metrics::{RESULT_SIGNED, SignAttempt};
 use crate::router::App;
 
@@ -163,16 +163,4 @@ fn parse_now(body: &[u8], network: &Network) -> Parsed {
         }
     };
     Parsed { duty_type: Some(request.duty_type), duty: duty::from_request(request, network) }
-}
-
-/// An error and its sources in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }

@@ -24,7 +24,10 @@ pub enum ReadError {
 
 /// Reads a whole file of at most `limit` bytes. The buffer is erased when dropped and is made at its
 /// full length at once, so that no copy of a secret stays behind.
-pub(crate) fn read_bounded(path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>, ReadError> {
+///
+/// # Errors
+/// It cannot be read, or is longer.
+pub fn read_bounded(path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>, ReadError> {
     let file = File::open(path).map_err(ReadError::Io)?;
     let metadata = file.metadata().map_err(ReadError::Io)?;
     if metadata.is_dir() {
@@ -45,7 +48,10 @@ pub(crate) fn read_bounded(path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>
 
 /// Writes a new file and waits until it is on disk. The mode is there from the first byte, whatever the
 /// umask; a file of that name is left as it is and is an error.
-pub(crate) fn write_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+///
+/// # Errors
+/// The file exists or cannot be written.
+pub fn write_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode & 0o600).open(path)?;
     file.write_all(content)?;
     // Opened with no more than the owner's rights, then given what the caller asked for.
@@ -54,17 +60,26 @@ pub(crate) fn write_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()
 }
 
 /// Makes a new directory; one of that name is an error.
-pub(crate) fn create_dir_new(path: &Path, mode: u32) -> io::Result<()> {
+///
+/// # Errors
+/// The directory exists or cannot be made.
+pub fn create_dir_new(path: &Path, mode: u32) -> io::Result<()> {
     DirBuilder::new().mode(mode).create(path)
 }
 
 /// Waits until the directory's entries are on disk.
-pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
+///
+/// # Errors
+/// The operating system's.
+pub fn sync_dir(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
 /// The permission bits of a file.
-pub(crate) fn mode(path: &Path) -> io::Result<u32> {
+///
+/// # Errors
+/// The file cannot be looked at.
+pub fn mode(path: &Path) -> io::Result<u32> {
     Ok(fs::metadata(path)?.permissions().mode() & 0o777)
 }
 

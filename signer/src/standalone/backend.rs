@@ -1,0 +1,86 @@
+//! Whole keys behind the HTTP routes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use eth_types::duty::Duty;
+use eth_types::{PublicKey, Signature};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+use super::signing::Signing;
+use super::store::KeyStore;
+use crate::backend::{
+    Backend, Health, HighWatermark, NotReady, ReloadRefused, ReloadStatus, SignError,
+};
+
+/// How long a signature may take: Nimbus gives up after 3 s.
+const SIGN_TIMEOUT: Duration = Duration::from_millis(2500);
+
+/// Signs with whole keys. Any slot may be asked for, as in Web3Signer; the slashing database decides.
+#[derive(Debug)]
+pub struct StandaloneBackend {
+    keys: KeyStore,
+    signing: Arc<Signing>,
+}
+
+impl StandaloneBackend {
+    /// Takes the keys and what signs.
+    #[must_use]
+    pub const fn new(keys: KeyStore, signing: Arc<Signing>) -> Self {
+        Self { keys, signing }
+    }
+
+    async fn sign(&self, validator: PublicKey, duty: Duty) -> Result<Signature, SignError> {
+        let answer = self
+            .keys
+            .with_key(&validator, |stored| self.signing.sign(stored, duty))
+            .ok_or(SignError::UnknownKey { validator })?;
+        match tokio::time::timeout(SIGN_TIMEOUT, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(SignError::Internal("signing ended without an answer".to_owned())),
+            Err(_) => Err(SignError::Timeout(format!(
+                "not recorded and signed within {} ms",
+                SIGN_TIMEOUT.as_millis()
+            ))),
+        }
+    }
+}
+
+impl Backend for StandaloneBackend {
+    fn public_keys(&self) -> Result<Vec<PublicKey>, NotReady> {
+        self.keys.public_keys()
+    }
+
+    fn sign(
+        &self,
+        validator: PublicKey,
+        duty: Duty,
+    ) -> BoxFuture<'_, Result<Signature, SignError>> {
+        self.sign(validator, duty).boxed()
+    }
+
+    fn health(&self) -> Health {
+        Health {
+            keys: self.keys.figures(),
+            slashing_database: self
+                .signing
+                .slashing_db()
+                .health()
+                .map_err(|stopped| stopped.to_string()),
+            peers: None,
+        }
+    }
+
+    fn reload(&self) -> Result<(), ReloadRefused> {
+        self.keys.reload()
+    }
+
+    fn reload_status(&self) -> ReloadStatus {
+        self.keys.reload_status()
+    }
+
+    fn high_watermark(&self) -> BoxFuture<'_, Result<HighWatermark, NotReady>> {
+        HighWatermark::of(self.signing.slashing_db().clone()).boxed()
+    }
+}

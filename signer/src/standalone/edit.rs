@@ -1,0 +1,455 @@
+//! Adding and removing keystores while the signer runs, for a key manager.
+//!
+//! What is added is stored as Web3Signer stores it: `KEY.yaml`, `KEY.json` and `KEY.password` in the
+//! directory of key configuration files, for the owner only. It is an ordinary key from then on. The
+//! YAML file is written last and removed first: with it the key is there.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use eth_types::PublicKey;
+use threshold::data_dir::files;
+use threshold::keystore::{Keystore, KeystoreError, Password, PasswordError};
+use threshold::share::WholeKey;
+use zeroize::Zeroizing;
+
+use super::load::StoredKey;
+use super::scan::Source;
+use super::store::{Inner, KeyStore};
+
+const FILE_MODE: u32 = 0o600;
+
+/// A keystore that was opened and is not a key of the signer yet.
+#[derive(Debug)]
+pub struct OpenedKeystore {
+    key: WholeKey,
+    keystore: Keystore,
+    text: String,
+    password: Password,
+}
+
+impl OpenedKeystore {
+    /// The validator, derived from the secret and not from what the keystore says.
+    #[must_use]
+    pub const fn validator(&self) -> PublicKey {
+        self.key.validator()
+    }
+}
+
+/// Why a keystore does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenKeystoreError {
+    /// The password is none.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// The first line of a password file must not be blank, so such a password cannot be stored.
+    #[error("the password is blank")]
+    BlankPassword,
+    /// The keystore is none, or does not open.
+    #[error(transparent)]
+    Keystore(#[from] KeystoreError),
+}
+
+/// What became of a keystore that was to be added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Added {
+    /// It is stored, and its key signs.
+    Imported,
+    /// The key was there already; nothing was changed.
+    Duplicate,
+}
+
+/// Why a keystore was not added.
+#[derive(Debug, thiserror::Error)]
+pub enum AddError {
+    /// A load or a reload is under way.
+    #[error("keys are being loaded; try again when that is through")]
+    Loading,
+    /// A file of that name, with something else in it, is in the way.
+    #[error("{} exists already with another content; move it away", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file cannot be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Why a key was not removed.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoveError {
+    /// A load or a reload is under way.
+    #[error("keys are being loaded; try again when that is through")]
+    Loading,
+    /// There is no such key.
+    #[error("unknown validator key {validator}")]
+    Unknown {
+        /// The key.
+        validator: PublicKey,
+    },
+    /// Its file is not one that is removed.
+    #[error("the key is read-only: {place} is not removed while the program runs")]
+    ReadOnly {
+        /// Where the key comes from.
+        place: Source,
+    },
+    /// The file with which the key is there cannot be removed; the key still signs.
+    #[error("cannot remove {}, so the key stays", path.display())]
+    Remove {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The key does not sign any more and will not after a restart, but its secret is still on disk.
+    #[error("the key is removed, but {} is still there: remove it by hand", path.display())]
+    LeftOver {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl KeyStore {
+    /// Opens a keystore. Takes as long as its key derivation does, and waits for memory for it. Blocks.
+    ///
+    /// # Errors
+    /// The keystore or the password is none, or they do not fit.
+    pub fn open_keystore(
+        &self,
+        text: &str,
+        password: &str,
+    ) -> Result<OpenedKeystore, OpenKeystoreError> {
+        let password = Password::new(password)?;
+        if password.expose().trim().is_empty() {
+            return Err(OpenKeystoreError::BlankPassword);
+        }
+        let keystore = Keystore::parse(text.as_bytes())?;
+        let taken = self.inner.loader.budget.take(keystore.kdf_memory_bytes());
+        let key = WholeKey::new(keystore.decrypt(&password)?);
+        drop(taken);
+        Ok(OpenedKeystore { key, keystore, text: text.to_owned(), password })
+    }
+
+    /// Stores a keystore and lets its key sign. Blocks.
+    ///
+    /// Import the validator's slashing history first: the key signs when this returns.
+    ///
+    /// # Errors
+    /// See [`AddError`]; nothing was changed.
+    pub fn add(&self, opened: OpenedKeystore) -> Result<Added, AddError> {
+        let _alone = self.inner.begin_edit().ok_or(AddError::Loading)?;
+        let validator = opened.validator();
+        if self.inner.active().contains_key(&validator) {
+            return Ok(Added::Duplicate);
+        }
+        let source = write_files(&self.inner.places.config_dir, &opened)?;
+        let OpenedKeystore { key, keystore, text, password } = opened;
+        let loader = &self.inner.loader;
+        let fingerprint = loader.fingerprint(text.as_bytes(), &password);
+        if let Some(mut cache) = loader.cache() {
+            cache.insert(&loader.cache_key, fingerprint, key.secret());
+        }
+        loader.save_cache();
+        let stored = StoredKey {
+            key: Arc::new(key),
+            source,
+            path: keystore.path().to_owned(),
+            fingerprint,
+            also: Vec::new(),
+        };
+        tracing::info!(%validator, file = %stored.source, "key added");
+        self.inner.active_mut().insert(validator, Arc::new(stored));
+        self.inner.count();
+        Ok(Added::Imported)
+    }
+
+    /// Lets a key sign no more and removes its files. Blocks.
+    ///
+    /// When this returns, whatever the key signed is recorded or queued to be: export the validator's
+    /// slashing history after it.
+    ///
+    /// # Errors
+    /// See [`RemoveError`], which says for each case whether the key still signs.
+    pub fn remove(&self, validator: &PublicKey) -> Result<(), RemoveError> {
+        let _alone = self.inner.begin_edit().ok_or(RemoveError::Loading)?;
+        let unknown = || RemoveError::Unknown { validator: *validator };
+        let stored = self.inner.active().get(validator).cloned().ok_or_else(unknown)?;
+        if let Some(place) = stored.sources().find(|source| source.is_readonly()) {
+            return Err(RemoveError::ReadOnly { place: place.clone() });
+        }
+        self.inner.active_mut().remove(validator);
+        for source in stored.sources() {
+            let path = source.main_file();
+            if let Err(error) = remove_file(path) {
+                self.inner.active_mut().insert(*validator, Arc::clone(&stored));
+                return Err(RemoveError::Remove { path: path.to_owned(), source: error });
+            }
+        }
+        self.inner.count();
+        self.inner.keep_cached();
+        tracing::info!(%validator, file = %stored.source, "key removed");
+        self.remove_secrets(&stored)
+    }
+
+    /// Removes keystores and passwords that no other key needs.
+    fn remove_secrets(&self, removed: &StoredKey) -> Result<(), RemoveError> {
+        for path in removed.sources().flat_map(Source::secret_files) {
+            let shared = self
+                .inner
+                .active()
+                .values()
+                .flat_map(|stored| stored.sources())
+                .any(|source| source.needs(path));
+            if shared {
+                continue;
+            }
+            if let Err(source) = remove_file(path) {
+                return Err(RemoveError::LeftOver { path: path.to_owned(), source });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// Keeps other edits and loads away; `None` while a load runs, which may take an hour.
+    fn begin_edit(&self) -> Option<MutexGuard<'_, ()>> {
+        if self.is_loading() {
+            return None;
+        }
+        Some(self.operation.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Writes the three files, the YAML file last. On an error what was written is removed again.
+fn write_files(dir: &Path, opened: &OpenedKeystore) -> Result<Source, AddError> {
+    let at = |path: &Path, source| AddError::Write { path: path.to_owned(), source };
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|source| at(dir, source))?;
+    let name = opened.validator().to_string();
+    let [config, keystore, password] =
+        ["yaml", "json", "password"].map(|extension| dir.join(format!("{name}.{extension}")));
+    let yaml = format!(
+        "type: file-keystore\nkeyType: BLS\nkeystoreFile: {name}.json\n\
+         keystorePasswordFile: {name}.password\n"
+    );
+    let secret = Zeroizing::new(opened.password.expose().to_owned());
+    let contents = [(&keystore, opened.text.as_str()), (&password, &secret), (&config, &yaml)];
+    let mut written = Vec::new();
+    for (path, content) in contents {
+        let outcome = match files::write_new(path, content.as_bytes(), FILE_MODE) {
+            // Left behind by an import or a removal that was cut off.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                match has_content(path, content.as_bytes()) {
+                    true => continue,
+                    false => Err(AddError::Exists { path: path.clone() }),
+                }
+            }
+            other => other.map_err(|source| at(path, source)),
+        };
+        written.push(path);
+        if let Err(error) = outcome {
+            // What exists with another content is not ours to remove.
+            if matches!(error, AddError::Exists { .. }) {
+                written.pop();
+            }
+            for path in written {
+                // It may not have come to be.
+                let _ = fs::remove_file(path);
+            }
+            return Err(error);
+        }
+    }
+    files::sync_dir(dir).map_err(|source| at(dir, source))?;
+    Ok(Source::Keystore { config, document: 0, alone: true, keystore, password })
+}
+
+fn has_content(path: &Path, expected: &[u8]) -> bool {
+    files::read_bounded(path, expected.len() as u64)
+        .is_ok_and(|content| content.as_slice() == expected)
+}
+
+/// Removes a file and waits until that is on disk. One that is not there is removed.
+fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => match path.parent() {
+            Some(parent) => files::sync_dir(parent),
+            None => Ok(()),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+    use threshold::keystore::KdfCost;
+    use threshold_protocol::bls::SecretKey;
+
+    use super::super::store::{KeyStore, Keystores, Passwords, Places, StoreOptions};
+    use super::*;
+
+    fn options(dir: &TempDir) -> StoreOptions {
+        StoreOptions {
+            places: Places {
+                config_dir: dir.path().join("keys"),
+                config_dir_required: false,
+                keystores: None,
+            },
+            data_dir: dir.path().to_owned(),
+            cache: true,
+            load_memory: 1 << 30,
+        }
+    }
+
+    /// A store whose first load is through.
+    fn loaded(options: StoreOptions) -> KeyStore {
+        let store = KeyStore::start(options, |_| {}).unwrap();
+        store.wait_for_load();
+        store
+    }
+
+    fn keystore(number: u8, password: &str) -> (String, PublicKey) {
+        let secret = SecretKey::from_bytes(&[number; 32]).unwrap();
+        let password = Password::new(password).unwrap();
+        let keystore =
+            Keystore::encrypt(&secret, &password, KdfCost::INSECURE, "m/12381/3600/0/0/0").unwrap();
+        (keystore.to_json().unwrap(), secret.public_key())
+    }
+
+    fn keys(store: &KeyStore) -> Vec<PublicKey> {
+        store.public_keys().unwrap()
+    }
+
+    #[test]
+    fn an_added_keystore_signs_is_private_on_disk_and_there_after_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = loaded(options(&dir));
+        let (text, validator) = keystore(1, "secret word");
+        let opened = store.open_keystore(&text, "secret word").unwrap();
+        assert_eq!(opened.validator(), validator);
+        assert_eq!(store.add(opened).unwrap(), Added::Imported);
+        assert_eq!(keys(&store), [validator]);
+        let again = store.open_keystore(&text, "secret word").unwrap();
+        assert_eq!(store.add(again).unwrap(), Added::Duplicate);
+
+        for entry in fs::read_dir(dir.path().join("keys")).unwrap() {
+            assert_eq!(files::mode(&entry.unwrap().path()).unwrap(), 0o600);
+        }
+        let listed = store.list().unwrap();
+        assert!(!listed[0].is_readonly());
+        assert_eq!(listed[0].path(), "m/12381/3600/0/0/0");
+        store.reload().unwrap();
+        store.wait_for_load();
+        assert_eq!(keys(&store), [validator]);
+        assert_eq!(keys(&loaded(options(&dir))), [validator]);
+    }
+
+    #[test]
+    fn a_removed_key_is_gone_with_its_files_and_its_cached_secret() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = loaded(options(&dir));
+        let mut validators = Vec::new();
+        for number in [1, 2] {
+            let (text, validator) = keystore(number, "word");
+            store.add(store.open_keystore(&text, "word").unwrap()).unwrap();
+            validators.push(validator);
+        }
+        let cache = dir.path().join(super::super::cache::CACHE_FILE);
+        let with_both = fs::metadata(&cache).unwrap().len();
+        store.remove(&validators[0]).unwrap();
+        assert_eq!(keys(&store), [validators[1]]);
+        assert!(fs::metadata(&cache).unwrap().len() < with_both);
+        assert_eq!(fs::read_dir(dir.path().join("keys")).unwrap().count(), 3);
+        assert!(matches!(store.remove(&validators[0]), Err(RemoveError::Unknown { .. })));
+        assert_eq!(keys(&loaded(options(&dir))), [validators[1]]);
+    }
+
+    #[test]
+    fn raw_keys_and_documents_that_share_a_file_are_read_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let (text, _) = keystore(3, "word");
+        let configs = dir.path().join("keys");
+        fs::create_dir(&configs).unwrap();
+        let write = |name: &str, content: &str| fs::write(configs.join(name), content).unwrap();
+        let raw = |byte: &str| format!("type: file-raw\nprivateKey: {}\n", byte.repeat(32));
+        write("raw.yaml", &raw("01"));
+        let entry = "type: file-keystore\nkeystoreFile: a.json\nkeystorePasswordFile: a.txt\n";
+        write("two.yaml", &format!("{}---\n{entry}", raw("02")));
+        write("a.json", &text);
+        write("a.txt", "word\nsecond line");
+        let store = loaded(options(&dir));
+        let all = keys(&store);
+        assert_eq!(all.len(), 3);
+        for key in &all {
+            assert!(matches!(store.remove(key), Err(RemoveError::ReadOnly { .. })), "{key}");
+        }
+        assert_eq!(keys(&store), all);
+    }
+
+    #[test]
+    fn a_key_that_is_there_twice_is_removed_in_both_places_but_the_shared_password_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let bulk = dir.path().join("bulk");
+        fs::create_dir(&bulk).unwrap();
+        let (text, validator) = keystore(4, "word");
+        let (other_text, other) = keystore(5, "word");
+        fs::write(bulk.join("a.json"), &text).unwrap();
+        fs::write(bulk.join("b.json"), &text).unwrap();
+        fs::write(bulk.join("c.json"), &other_text).unwrap();
+        fs::write(bulk.join("all.txt"), "word\n").unwrap();
+        let keystores =
+            Keystores { dir: bulk.clone(), passwords: Passwords::File(bulk.join("all.txt")) };
+        let mut options = options(&dir);
+        options.places.keystores = Some(keystores);
+        let store = loaded(options);
+        assert_eq!(keys(&store).len(), 2);
+        store.remove(&validator).unwrap();
+        store.reload().unwrap();
+        store.wait_for_load();
+        assert_eq!(keys(&store), [other]);
+        assert!(bulk.join("all.txt").exists());
+        assert!(!bulk.join("a.json").exists() && !bulk.join("b.json").exists());
+    }
+
+    #[test]
+    fn what_does_not_open_or_is_in_the_way_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = loaded(options(&dir));
+        let (text, validator) = keystore(6, "word");
+        let refused = |text: &str, password: &str| {
+            store.open_keystore(text, password).unwrap_err().to_string()
+        };
+        assert!(refused(&text, "other word").contains("checksum"));
+        assert_eq!(refused(&text, "  "), "the password is blank");
+        assert!(refused("{}", "word").contains("not the JSON"));
+
+        let configs = dir.path().join("keys");
+        fs::create_dir(&configs).unwrap();
+        let in_the_way = configs.join(format!("{validator}.password"));
+        fs::write(&in_the_way, "another").unwrap();
+        let opened = store.open_keystore(&text, "word").unwrap();
+        assert!(matches!(store.add(opened), Err(AddError::Exists { path }) if path == in_the_way));
+        assert_eq!(keys(&store), []);
+        assert_eq!(fs::read_dir(&configs).unwrap().count(), 1);
+
+        // What was left behind by an import that was cut off is taken up.
+        fs::write(&in_the_way, "word").unwrap();
+        store.add(store.open_keystore(&text, "word").unwrap()).unwrap();
+        assert_eq!(keys(&store), [validator]);
+    }
+}

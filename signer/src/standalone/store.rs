@@ -1,0 +1,401 @@
+//! The keys that are known, and where each came from: [`KeyStore`].
+//!
+//! One load, reload or edit runs at a time. A key signs as soon as it is opened; the list of keys is
+//! given only when the first load is through, since clients drop a key that is missing from it.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::SystemTime;
+
+use eth_types::PublicKey;
+
+use super::budget::MemoryBudget;
+use super::cache::{CacheKey, KeyCache};
+pub use super::load::StoredKey;
+use super::load::{Loader, Outcome};
+use super::progress::Progress;
+use super::scan::{BadFile, Scan, scan};
+pub use super::scan::{Keystores, Passwords, Places, ScanError, Source, Way};
+use crate::backend::{KeySource, NotReady, ReloadRefused, ReloadState, ReloadStatus};
+use crate::error::chain;
+
+/// Memory that key derivations may hold together, unless told otherwise. A scrypt keystore commonly
+/// takes 256 MiB, so that four are opened at once.
+pub const DEFAULT_LOAD_MEMORY: u64 = 1024 * 1024 * 1024;
+
+/// Bad files that are named in the log one by one; the rest are counted.
+const NAMED_BAD_FILES: usize = 100;
+
+/// What a store is made with.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// Where the keys are.
+    pub places: Places,
+    /// The data directory, in which the key cache is.
+    pub data_dir: PathBuf,
+    /// Whether keystores that were opened once are kept sealed for the next start.
+    pub cache: bool,
+    /// Memory that key derivations may hold together, in bytes. One is always let in.
+    pub load_memory: u64,
+}
+
+/// The keys of a signer without a cluster. Clones are handles to the same ones.
+#[derive(Clone)]
+pub struct KeyStore {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) places: Places,
+    pub(super) loader: Loader,
+    pub(super) active: RwLock<BTreeMap<PublicKey, Arc<StoredKey>>>,
+    pub(super) status: Mutex<Status>,
+    /// Held by whoever changes keys from files: a load or an edit.
+    pub(super) operation: Mutex<()>,
+    /// Is told how many keys there are whenever that changed.
+    counted: Box<dyn Fn(usize) + Send + Sync>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Status {
+    /// The first load is through.
+    complete: bool,
+    /// While a load runs.
+    progress: Option<Arc<Progress>>,
+    reload: ReloadStatus,
+    config_errors: usize,
+    bulk_errors: usize,
+}
+
+impl KeyStore {
+    /// Looks where keys are and starts opening them, in the background. `counted` is told how many
+    /// there are whenever that changed.
+    ///
+    /// # Errors
+    /// A directory cannot be listed.
+    pub fn start(
+        options: StoreOptions,
+        counted: impl Fn(usize) + Send + Sync + 'static,
+    ) -> Result<Self, ScanError> {
+        let found = scan(&options.places)?;
+        let cached = options.cache.then(|| KeyCache::open(&options.data_dir)).and_then(|opened| {
+            opened
+                .inspect_err(
+                    |error| tracing::warn!(%error, "no key cache: its key cannot be stored"),
+                )
+                .ok()
+        });
+        let (cache_key, cache) = match cached {
+            Some((key, cache)) => (key, Some(Mutex::new(cache))),
+            None => (CacheKey::fresh(), None),
+        };
+        let budget = MemoryBudget::new(options.load_memory);
+        let store = Self {
+            inner: Arc::new(Inner {
+                places: options.places,
+                loader: Loader { cache_key, cache, budget },
+                active: RwLock::default(),
+                status: Mutex::default(),
+                operation: Mutex::default(),
+                counted: Box::new(counted),
+            }),
+        };
+        let progress = store.inner.begin(found.candidates.len());
+        store.spawn(move |inner| {
+            // How many files are bad is in the figures; there was no reload that could report it.
+            inner.load(&found, &progress);
+            inner.end(|status| status.complete = true);
+        });
+        Ok(store)
+    }
+
+    /// The keys that can sign, by public key.
+    ///
+    /// # Errors
+    /// [`NotReady`] until the first load is through.
+    pub fn list(&self) -> Result<Vec<Arc<StoredKey>>, NotReady> {
+        self.ready()?;
+        Ok(self.inner.active().values().cloned().collect())
+    }
+
+    /// The public keys of [`KeyStore::list`].
+    ///
+    /// # Errors
+    /// [`NotReady`] until the first load is through.
+    pub fn public_keys(&self) -> Result<Vec<PublicKey>, NotReady> {
+        self.ready()?;
+        Ok(self.inner.active().keys().copied().collect())
+    }
+
+    /// Calls `use_key` with the key of a validator, if there is one. As long as that runs the key is not
+    /// removed, so it must be short: whoever removes a key waits for it.
+    pub fn with_key<T>(
+        &self,
+        validator: &PublicKey,
+        use_key: impl FnOnce(&Arc<StoredKey>) -> T,
+    ) -> Option<T> {
+        self.inner.active().get(validator).map(use_key)
+    }
+
+    /// How many keys each way gave, and how many files gave none.
+    #[must_use]
+    pub fn figures(&self) -> Vec<KeySource> {
+        let loaded =
+            |way| self.inner.active().values().filter(|stored| stored.source.way() == way).count();
+        let status = self.inner.status();
+        let mut figures = vec![KeySource {
+            id: "config-files-loading",
+            loaded: loaded(Way::ConfigFiles),
+            errors: status.config_errors,
+        }];
+        if self.inner.places.keystores.is_some() {
+            figures.push(KeySource {
+                id: "keystores-bulk-loading",
+                loaded: loaded(Way::BulkKeystores),
+                errors: status.bulk_errors,
+            });
+        }
+        figures
+    }
+
+    /// Starts reading the files anew, in the background. When it is through, exactly the keys whose
+    /// files are there and can be read are listed and sign. What is unchanged is not opened again.
+    ///
+    /// # Errors
+    /// A load is under way already.
+    pub fn reload(&self) -> Result<(), ReloadRefused> {
+        {
+            let mut status = self.inner.status();
+            if status.progress.is_some() {
+                return Err(ReloadRefused::Running);
+            }
+            status.progress = Some(Arc::new(Progress::begin(0)));
+            status.reload.state = ReloadState::Running;
+            status.reload.last_error = None;
+            status.reload.last_operation.get_or_insert_with(SystemTime::now);
+        }
+        self.spawn(Inner::reload);
+        Ok(())
+    }
+
+    /// How the last reload went, or goes.
+    #[must_use]
+    pub fn reload_status(&self) -> ReloadStatus {
+        self.inner.status().reload.clone()
+    }
+
+    /// Waits until no load runs.
+    #[cfg(test)]
+    pub(super) fn wait_for_load(&self) {
+        while self.inner.is_loading() {
+            // The load holds this while it runs, and releases it after it has said that it is through.
+            drop(self.inner.operation.lock().unwrap());
+            std::thread::yield_now();
+        }
+    }
+
+    fn ready(&self) -> Result<(), NotReady> {
+        let status = self.inner.status();
+        if status.complete {
+            return Ok(());
+        }
+        let reason = match status.progress.as_ref().map(|progress| progress.figures()) {
+            Some((done, total)) => format!("keys are being loaded, {done} of {total} so far"),
+            None => "keys could not be loaded; the log says why".to_owned(),
+        };
+        Err(NotReady { reason })
+    }
+
+    /// Runs a load on a thread of its own, alone.
+    fn spawn(&self, work: impl FnOnce(&Inner) + Send + 'static) {
+        let inner = Arc::clone(&self.inner);
+        let run = move || {
+            let alone = inner.operation.lock().unwrap_or_else(PoisonError::into_inner);
+            work(&inner);
+            drop(alone);
+        };
+        if let Err(error) = std::thread::Builder::new().name("load-keys".to_owned()).spawn(run) {
+            tracing::error!(%error, "no thread to load keys with");
+            self.inner.end(|status| status.reload.fail(error.to_string()));
+        }
+    }
+}
+
+impl fmt::Debug for KeyStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyStore").field("keys", &self.inner.active().len()).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    pub(super) fn active(
+        &self,
+    ) -> std::sync::RwLockReadGuard<'_, BTreeMap<PublicKey, Arc<StoredKey>>> {
+        self.active.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn active_mut(
+        &self,
+    ) -> std::sync::RwLockWriteGuard<'_, BTreeMap<PublicKey, Arc<StoredKey>>> {
+        self.active.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn status(&self) -> MutexGuard<'_, Status> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn is_loading(&self) -> bool {
+        self.status().progress.is_some()
+    }
+
+    /// Tells whoever asked how many keys there are.
+    pub(super) fn count(&self) {
+        (self.counted)(self.active().len());
+    }
+
+    fn begin(&self, candidates: usize) -> Arc<Progress> {
+        let progress = Arc::new(Progress::begin(candidates));
+        self.status().progress = Some(Arc::clone(&progress));
+        progress
+    }
+
+    fn end(&self, change: impl FnOnce(&mut Status)) {
+        let mut status = self.status();
+        status.progress = None;
+        change(&mut status);
+    }
+
+    fn reload(&self) {
+        let found = match scan(&self.places) {
+            Ok(found) => found,
+            Err(error) => {
+                let reason = chain(&error);
+                tracing::error!("keys not reloaded, those from before stay: {reason}");
+                return self.end(|status| status.reload.fail(reason));
+            }
+        };
+        let progress = self.begin(found.candidates.len());
+        let errors = self.load(&found, &progress);
+        self.end(|status| {
+            status.complete = true;
+            status.reload.end(errors);
+        });
+    }
+
+    /// Opens what was found; what is not there any more is dropped at the end. Returns how many files
+    /// gave no key.
+    fn load(&self, found: &Scan, progress: &Progress) -> usize {
+        let known: HashMap<_, _> = self
+            .active()
+            .values()
+            .map(|stored| (stored.fingerprint, Arc::clone(&stored.key)))
+            .collect();
+        let outcomes = self.loader.load_all(&found.candidates, &known, &|outcome| {
+            if let Ok(stored) = outcome {
+                self.active_mut().entry(stored.validator()).or_insert_with(|| Arc::clone(stored));
+            }
+            progress.advance();
+        });
+        progress.end();
+
+        let (keys, bad) = settle(found, outcomes);
+        let count_bad = |way| bad.iter().filter(|bad| bad.way == way).count();
+        {
+            let mut status = self.status();
+            status.config_errors = count_bad(Way::ConfigFiles);
+            status.bulk_errors = count_bad(Way::BulkKeystores);
+        }
+        log_bad(&bad);
+        let before = std::mem::replace(&mut *self.active_mut(), keys);
+        self.keep_cached();
+        let active = self.active();
+        let removed = before.keys().filter(|key| !active.contains_key(key)).count();
+        tracing::info!(
+            keys = active.len(),
+            removed,
+            errors = bad.len(),
+            millis = progress.elapsed().as_millis(),
+            "keys loaded"
+        );
+        drop(active);
+        self.count();
+        bad.len()
+    }
+
+    /// The cache holds what is loaded and nothing else: a secret whose keystore is gone goes too.
+    pub(super) fn keep_cached(&self) {
+        let wanted: HashSet<_> =
+            self.active().values().flat_map(|stored| stored.fingerprints()).collect();
+        if let Some(mut cache) = self.loader.cache() {
+            cache.retain(&wanted);
+        }
+        self.loader.save_cache();
+    }
+}
+
+/// The keys that there are now, and all that gave none. Of a key that is there twice the first counts.
+fn settle(
+    found: &Scan,
+    outcomes: Vec<Outcome>,
+) -> (BTreeMap<PublicKey, Arc<StoredKey>>, Vec<BadFile>) {
+    let mut keys: BTreeMap<PublicKey, Arc<StoredKey>> = BTreeMap::new();
+    let mut bad = found.bad.clone();
+    for (candidate, outcome) in found.candidates.iter().zip(outcomes) {
+        let stored = match outcome {
+            Ok(stored) => stored,
+            Err(reason) => {
+                bad.push(BadFile { way: candidate.source.way(), reason });
+                continue;
+            }
+        };
+        match keys.entry(stored.validator()) {
+            Entry::Vacant(entry) => {
+                entry.insert(stored);
+            }
+            Entry::Occupied(mut entry) => {
+                let first = entry.get();
+                tracing::warn!(
+                    validator = %stored.validator(),
+                    "{} has the same key as {}, which is used",
+                    stored.source,
+                    first.source
+                );
+                let first = first.with_also(&stored);
+                entry.insert(Arc::new(first));
+            }
+        }
+    }
+    (keys, bad)
+}
+
+fn log_bad(bad: &[BadFile]) {
+    for file in bad.iter().take(NAMED_BAD_FILES) {
+        tracing::error!("no key from {}", file.reason);
+    }
+    if let Some(more) = bad.len().checked_sub(NAMED_BAD_FILES).filter(|more| *more > 0) {
+        tracing::error!("no key from {more} more files");
+    }
+}
+
+impl ReloadStatus {
+    fn fail(&mut self, reason: String) {
+        self.state = ReloadState::Failed;
+        self.last_operation = Some(SystemTime::now());
+        self.last_error = Some(reason);
+    }
+
+    fn end(&mut self, errors: usize) {
+        self.last_operation = Some(SystemTime::now());
+        if errors == 0 {
+            self.state = ReloadState::Completed;
+        } else {
+            self.state = ReloadState::CompletedWithErrors;
+            // Web3Signer's words.
+            let error = format!("Reload completed with {errors} signer loading error(s)");
+            self.last_error = Some(error);
+        }
+    }
+}
