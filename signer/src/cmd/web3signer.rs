@@ -40,8 +40,8 @@ const NO_VAULT: &str = "keys are not fetched from vaults; store them as EIP-2335
                         --key-config-path or --keystores-path";
 const NO_FORK_OVERRIDE: &str = "give the whole configuration with --network FILE instead";
 const NO_POSTGRES: &str = "slashing protection is in a file of the data directory here, not in \
-                           PostgreSQL: export with `web3signer eth2 export`, import into this data \
-                           directory, and leave this option out";
+                           PostgreSQL: export with `web3signer eth2 export --to FILE`, import with \
+                           `synod slashing-protection import`, and leave this option out";
 const PROTECTED: &str = "nothing is signed without slashing protection; its database is a file in the \
                          data directory and needs no setting up";
 

@@ -17,6 +17,8 @@ use super::signing::Signing;
 use super::store::{KeyStore, StoreOptions};
 use crate::assemble::{close_slashing_db, open_slashing_db};
 use crate::config::{HttpArgs, MetricsArgs};
+use crate::control::Control;
+use crate::control::keys::KeyMap;
 use crate::metrics::Metrics;
 use crate::serving::{Listeners, Serving, ServingOptions};
 
@@ -53,6 +55,7 @@ pub struct StandaloneNode {
     /// Where the metrics interface listens.
     pub metrics: Option<SocketAddr>,
     db: SlashingDb,
+    control: Control,
     serving: Serving,
 }
 
@@ -74,6 +77,7 @@ impl StandaloneNode {
             open_slashing_db(&options.data_dir, &network, None, options.accept_restored_database)
                 .await?;
 
+        let control = Control::start(&options.data_dir, db.clone(), KeyMap::any())?;
         let signing = Arc::new(Signing::start(db.clone()).context("no threads to sign with")?);
         let counter = Arc::clone(&metrics);
         let store_options = options.keys;
@@ -90,12 +94,20 @@ impl StandaloneNode {
         };
         let serving = Serving::start(listeners, serving_options, backend, registry, metrics)?;
         write_ports(&options.data_dir, &serving);
-        Ok(Self { keys, network, http: serving.http, metrics: serving.metrics, db, serving })
+        Ok(Self {
+            keys,
+            network,
+            http: serving.http,
+            metrics: serving.metrics,
+            db,
+            control,
+            serving,
+        })
     }
 
     /// Stops accepting, finishes what runs, closes the database.
     pub async fn stop(self) {
-        self.serving.stop().await;
+        tokio::join!(self.serving.stop(), self.control.stop());
         close_slashing_db(self.db).await;
     }
 }
