@@ -9,13 +9,14 @@ mod answer;
 mod duty_type;
 pub mod paths;
 mod sign;
+mod strict;
 
 pub use answer::{
     Check, ErrorAnswer, HealthAnswer, HighWatermarkAnswer, HostRefusedAnswer, ReloadAnswer,
     ReloadOutcome, ReloadProgress, ReloadStatusAnswer, SignAnswer, Status,
 };
 pub use duty_type::{DutyType, UnknownDutyType};
-pub use sign::{SignObject, SignRequest, SignRequestError};
+pub use sign::{MerkleProof, SignObject, SignRequest, SignRequestError};
 
 /// The interface as an OpenAPI 3.1 document.
 pub const OPENAPI_YAML: &str = include_str!("../openapi.yaml");

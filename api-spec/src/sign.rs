@@ -7,25 +7,31 @@
 //! - `null` counts as absent;
 //! - `type` and versions in any case; `signingRoot` and `signing_root`;
 //! - integers quoted or bare, hex of any case with or without `0x`;
-//! - aggregates bare and as `{"version", "data"}` under both of their types.
+//! - aggregates, and what Gloas adds, bare and as `{"version", "data"}`;
+//! - other names that clients have for Gloas' types and their objects.
 //!
-//! It refuses what could mean two things: a field given twice, an array in place of an object, a whole
-//! block beside a header.
+//! It refuses what could mean two things: a field given twice, two different signing roots, an array in
+//! place of an object, a whole block beside a header.
 
-use std::borrow::Cow;
+mod envelope;
+mod reader;
+
 use std::fmt;
 
 use eth_types::containers::{
-    AttestationData, BeaconBlockHeader, DepositMessage, RawAggregateAndProof, RawBeaconBlock,
-    RawContributionAndProof, SyncAggregatorSelectionData, SyncCommitteeMessage,
+    AttestationData, BeaconBlockHeader, BuilderRequestAuth, DepositMessage, ExecutionPayloadBid,
+    ExecutionPayloadEnvelope, PayloadAttestationData, ProposerPreferences, RawAggregateAndProof,
+    RawBeaconBlock, RawContributionAndProof, SyncAggregatorSelectionData, SyncCommitteeMessage,
     ValidatorRegistration, VoluntaryExit,
 };
 use eth_types::fork::ForkInfo;
+use eth_types::primitives::quoted_u64;
 use eth_types::{Epoch, Root, Slot};
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
-use crate::duty_type::DutyType;
+use self::envelope::Envelope;
+use self::reader::Reader;
+use crate::duty_type::{DutyType, UnknownDutyType};
 
 /// Longest piece of a request that an error quotes, in characters.
 const QUOTE_LIMIT: usize = 64;
@@ -41,6 +47,18 @@ pub struct SignRequest {
     pub fork_info: Option<ForkInfo>,
     /// What is to be signed.
     pub object: SignObject,
+    /// Proofs of fields of a block's body, in Nimbus's verifying extension of `BLOCK_V2`.
+    pub proofs: Vec<MerkleProof>,
+}
+
+/// That a value is a field of a block's body, whose root is in the header.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct MerkleProof {
+    /// The generalized index of the field in the body.
+    #[serde(with = "quoted_u64")]
+    pub index: u64,
+    /// The siblings on the way from the field to the root, the lowest first.
+    pub proof: Vec<Root>,
 }
 
 /// The object of a signing request, in the form it has on the wire.
@@ -70,6 +88,16 @@ pub enum SignObject {
     SyncCommitteeContributionAndProof(Box<RawContributionAndProof>),
     /// `VALIDATOR_REGISTRATION`.
     ValidatorRegistration(ValidatorRegistration),
+    /// `EXECUTION_PAYLOAD_BID`.
+    ExecutionPayloadBid(Box<ExecutionPayloadBid>),
+    /// `EXECUTION_PAYLOAD_ENVELOPE`.
+    ExecutionPayloadEnvelope(Box<ExecutionPayloadEnvelope>),
+    /// `PAYLOAD_ATTESTATION_MESSAGE`.
+    PayloadAttestation(PayloadAttestationData),
+    /// `PROPOSER_PREFERENCES`.
+    ProposerPreferences(ProposerPreferences),
+    /// `BUILDER_REQUEST_AUTH`.
+    BuilderRequestAuth(BuilderRequestAuth),
 }
 
 /// Why a body is not a signing request.
@@ -79,8 +107,11 @@ pub enum SignRequestError {
     #[error("the body is empty, expected a signing request as a JSON object")]
     Empty,
     /// The body is not JSON, or its outermost fields have the wrong types.
-    #[error("the body is not a signing request: {0}")]
-    Json(#[source] serde_json::Error),
+    #[error("the body is not a signing request: {reason}")]
+    Json {
+        /// What is wrong, and where.
+        reason: String,
+    },
     /// There is no `type`.
     #[error("type is missing, expected one of {}", Known)]
     MissingType,
@@ -89,6 +120,14 @@ pub enum SignRequestError {
     UnknownType {
         /// The type, cut if it is long.
         found: String,
+    },
+    /// The `type` is known, and never signed.
+    #[error("type {name} is not signed: {reason}")]
+    NeverSigned {
+        /// The type.
+        name: &'static str,
+        /// Why not.
+        reason: &'static str,
     },
     /// A field that the type needs is missing.
     #[error("{field} is missing: type {duty_type} needs it")]
@@ -115,7 +154,11 @@ impl SignRequestError {
     #[must_use]
     pub fn duty_type(&self) -> Option<DutyType> {
         match self {
-            Self::Empty | Self::Json(_) | Self::MissingType | Self::UnknownType { .. } => None,
+            Self::Empty
+            | Self::Json { .. }
+            | Self::MissingType
+            | Self::UnknownType { .. }
+            | Self::NeverSigned { .. } => None,
             Self::MissingField { duty_type, .. } | Self::Field { duty_type, .. } => {
                 Some(*duty_type)
             }
@@ -136,41 +179,6 @@ impl fmt::Display for Known {
     }
 }
 
-/// The outermost fields. Objects stay text until the type is known: it may come after them.
-#[derive(Deserialize)]
-struct Envelope<'a> {
-    #[serde(rename = "type", borrow)]
-    duty_type: Option<Cow<'a, str>>,
-    #[serde(borrow, alias = "signingRoot")]
-    signing_root: Option<&'a RawValue>,
-    #[serde(borrow)]
-    fork_info: Option<&'a RawValue>,
-    #[serde(borrow)]
-    block: Option<&'a RawValue>,
-    #[serde(borrow)]
-    beacon_block: Option<&'a RawValue>,
-    #[serde(borrow)]
-    attestation: Option<&'a RawValue>,
-    #[serde(borrow)]
-    aggregation_slot: Option<&'a RawValue>,
-    #[serde(borrow)]
-    aggregate_and_proof: Option<&'a RawValue>,
-    #[serde(borrow)]
-    randao_reveal: Option<&'a RawValue>,
-    #[serde(borrow)]
-    deposit: Option<&'a RawValue>,
-    #[serde(borrow)]
-    voluntary_exit: Option<&'a RawValue>,
-    #[serde(borrow)]
-    sync_committee_message: Option<&'a RawValue>,
-    #[serde(borrow)]
-    sync_aggregator_selection_data: Option<&'a RawValue>,
-    #[serde(borrow)]
-    contribution_and_proof: Option<&'a RawValue>,
-    #[serde(borrow)]
-    validator_registration: Option<&'a RawValue>,
-}
-
 impl SignRequest {
     /// Reads a request's body.
     ///
@@ -180,204 +188,29 @@ impl SignRequest {
         if body.trim_ascii().is_empty() {
             return Err(SignRequestError::Empty);
         }
-        let envelope: Envelope<'_> = envelope(body)?;
+        let envelope: Envelope<'_> = serde_json::from_slice(body)
+            .map_err(|error| SignRequestError::Json { reason: error.to_string() })?;
         let Some(type_text) = &envelope.duty_type else {
             return Err(SignRequestError::MissingType);
         };
-        let duty_type: DutyType = type_text.parse().map_err(|_| SignRequestError::UnknownType {
-            found: type_text.chars().take(QUOTE_LIMIT).collect(),
+        let duty_type: DutyType = type_text.parse().map_err(|error| match error {
+            UnknownDutyType::Unknown => SignRequestError::UnknownType {
+                found: type_text.chars().take(QUOTE_LIMIT).collect(),
+            },
+            UnknownDutyType::NeverSigned { name, reason } => {
+                SignRequestError::NeverSigned { name, reason }
+            }
         })?;
         let reader = Reader { duty_type };
-        let signing_root = match envelope.signing_root {
-            Some(raw) => Some(reader.read("signingRoot", raw)?),
-            None => None,
-        };
+        let signing_root = reader.signing_root(&envelope)?;
         let fork_info = match (duty_type.needs_fork_info(), envelope.fork_info) {
             (true, Some(raw)) => Some(reader.object("fork_info", raw)?),
             (true, None) => return Err(reader.missing("fork_info")),
             (false, _) => None,
         };
         let object = reader.sign_object(&envelope)?;
-        Ok(Self { duty_type, signing_root, fork_info, object })
-    }
-}
-
-fn envelope(body: &[u8]) -> Result<Envelope<'_>, SignRequestError> {
-    // A derived reader takes an array for a struct: fields by position, which nobody means.
-    if body.trim_ascii_start().first() == Some(&b'[') {
-        let error = serde::de::Error::invalid_type(serde::de::Unexpected::Seq, &"a JSON object");
-        return Err(SignRequestError::Json(error));
-    }
-    serde_json::from_slice(body).map_err(SignRequestError::Json)
-}
-
-/// Reads the fields of a request of one type.
-struct Reader {
-    duty_type: DutyType,
-}
-
-impl Reader {
-    fn sign_object(&self, envelope: &Envelope<'_>) -> Result<SignObject, SignRequestError> {
-        let raw = match self.duty_type {
-            DutyType::Block => envelope.block,
-            DutyType::BlockV2 => envelope.beacon_block,
-            DutyType::Attestation => envelope.attestation,
-            DutyType::AggregationSlot => envelope.aggregation_slot,
-            DutyType::AggregateAndProof | DutyType::AggregateAndProofV2 => {
-                envelope.aggregate_and_proof
-            }
-            DutyType::RandaoReveal => envelope.randao_reveal,
-            DutyType::Deposit => envelope.deposit,
-            DutyType::VoluntaryExit => envelope.voluntary_exit,
-            DutyType::SyncCommitteeMessage => envelope.sync_committee_message,
-            DutyType::SyncCommitteeSelectionProof => envelope.sync_aggregator_selection_data,
-            DutyType::SyncCommitteeContributionAndProof => envelope.contribution_and_proof,
-            DutyType::ValidatorRegistration => envelope.validator_registration,
-        };
-        let field = self.duty_type.object_field();
-        let raw = raw.ok_or_else(|| self.missing(field))?;
-        Ok(match self.duty_type {
-            DutyType::Block => SignObject::Block(Box::new(self.object(field, raw)?)),
-            DutyType::BlockV2 => self.block_v2(raw)?,
-            DutyType::Attestation => SignObject::Attestation(self.object(field, raw)?),
-            DutyType::AggregationSlot => {
-                let AggregationSlot { slot } = self.object(field, raw)?;
-                SignObject::AggregationSlot(slot)
-            }
-            DutyType::AggregateAndProof | DutyType::AggregateAndProofV2 => {
-                SignObject::AggregateAndProof(Box::new(self.aggregate(raw)?))
-            }
-            DutyType::RandaoReveal => {
-                let RandaoReveal { epoch } = self.object(field, raw)?;
-                SignObject::RandaoReveal(epoch)
-            }
-            DutyType::Deposit => SignObject::Deposit(self.object(field, raw)?),
-            DutyType::VoluntaryExit => SignObject::VoluntaryExit(self.object(field, raw)?),
-            DutyType::SyncCommitteeMessage => {
-                SignObject::SyncCommitteeMessage(self.object(field, raw)?)
-            }
-            DutyType::SyncCommitteeSelectionProof => {
-                SignObject::SyncCommitteeSelectionProof(self.object(field, raw)?)
-            }
-            DutyType::SyncCommitteeContributionAndProof => {
-                SignObject::SyncCommitteeContributionAndProof(Box::new(self.object(field, raw)?))
-            }
-            DutyType::ValidatorRegistration => {
-                SignObject::ValidatorRegistration(self.object(field, raw)?)
-            }
-        })
-    }
-
-    /// A block with its version. A header hashes the same under every version, so that one of a fork
-    /// to come is taken; whole blocks exist for phase 0 and Altair only.
-    fn block_v2(&self, raw: &RawValue) -> Result<SignObject, SignRequestError> {
-        const HEADER: &str = "beacon_block.block_header";
-        const WHOLE: &str = "beacon_block.block";
-        let BeaconBlock { version, block, block_header } = self.object("beacon_block", raw)?;
-        let Some(version) = version else { return Err(self.missing("beacon_block.version")) };
-        match (block, block_header) {
-            (None, Some(header)) => Ok(SignObject::BlockHeader(self.object(HEADER, header)?)),
-            (Some(block), None) if holds_whole_blocks(&version) => {
-                Ok(SignObject::Block(Box::new(self.object(WHOLE, block)?)))
-            }
-            (Some(_), Some(_)) => {
-                Err(self.bad("beacon_block", "block and block_header are both there".to_owned()))
-            }
-            (None, None) if holds_whole_blocks(&version) => Err(self.missing(WHOLE)),
-            (_, None) => Err(self.missing(HEADER)),
-        }
-    }
-
-    /// An aggregate, bare or as `{"version", "data"}`. The version is not looked at: the form of an
-    /// aggregate follows from its slot.
-    fn aggregate(&self, raw: &RawValue) -> Result<RawAggregateAndProof, SignRequestError> {
-        let field = "aggregate_and_proof";
-        let Wrapped { data } = self.object(field, raw)?;
-        match data {
-            Some(data) => self.object("aggregate_and_proof.data", data),
-            None => self.object(field, raw),
-        }
-    }
-
-    /// Reads a field that has to be a JSON object.
-    fn object<'a, T: Deserialize<'a>>(
-        &self,
-        path: &str,
-        raw: &'a RawValue,
-    ) -> Result<T, SignRequestError> {
-        // A derived reader takes an array for a struct: fields by position, which nobody means.
-        if !raw.get().starts_with('{') {
-            return Err(self.bad(path, "expected a JSON object".to_owned()));
-        }
-        self.read(path, raw)
-    }
-
-    fn read<'a, T: Deserialize<'a>>(
-        &self,
-        path: &str,
-        raw: &'a RawValue,
-    ) -> Result<T, SignRequestError> {
-        let mut deserializer = serde_json::Deserializer::from_str(raw.get());
-        serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-            let inner = error.path().to_string();
-            let separator = match inner.as_str() {
-                "." => return self.bad(path, reason(error.inner())),
-                text if text.starts_with('[') => "",
-                _ => ".",
-            };
-            self.bad(&format!("{path}{separator}{inner}"), reason(error.inner()))
-        })
-    }
-
-    fn missing(&self, field: &'static str) -> SignRequestError {
-        SignRequestError::MissingField { duty_type: self.duty_type, field }
-    }
-
-    fn bad(&self, path: &str, reason: String) -> SignRequestError {
-        SignRequestError::Field { duty_type: self.duty_type, path: path.to_owned(), reason }
-    }
-}
-
-/// `aggregation_slot`.
-#[derive(Deserialize)]
-struct AggregationSlot {
-    slot: Slot,
-}
-
-/// `randao_reveal`.
-#[derive(Deserialize)]
-struct RandaoReveal {
-    epoch: Epoch,
-}
-
-/// `beacon_block` of `BLOCK_V2`.
-#[derive(Deserialize)]
-struct BeaconBlock<'a> {
-    #[serde(borrow)]
-    version: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    block: Option<&'a RawValue>,
-    #[serde(borrow)]
-    block_header: Option<&'a RawValue>,
-}
-
-/// What tells a wrapped aggregate from a bare one.
-#[derive(Deserialize)]
-struct Wrapped<'a> {
-    #[serde(borrow)]
-    data: Option<&'a RawValue>,
-}
-
-fn holds_whole_blocks(version: &str) -> bool {
-    ["PHASE0", "ALTAIR"].iter().any(|whole| whole.eq_ignore_ascii_case(version))
-}
-
-/// The error without its position, which counts from the field's beginning and not the body's.
-fn reason(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    match text.rsplit_once(" at line ") {
-        Some((reason, _)) => reason.to_owned(),
-        None => text,
+        let proofs = reader.proofs(&envelope)?;
+        Ok(Self { duty_type, signing_root, fork_info, object, proofs })
     }
 }
 

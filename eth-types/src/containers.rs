@@ -10,7 +10,10 @@ mod attestation;
 mod bits;
 mod block;
 mod block_body;
+mod gloas;
+mod hashed;
 mod operations;
+mod payload;
 mod progressive;
 mod sync_committee;
 
@@ -20,8 +23,12 @@ pub use self::attestation::{AttestationData, Checkpoint};
 pub use self::bits::{HexBits, MAX_BITS_BYTES};
 pub use self::block::{BeaconBlockHeader, RawBeaconBlock};
 pub use self::block_body::RawBeaconBlockBody;
+pub use self::gloas::{BuilderRequestAuth, PayloadAttestationData, ProposerPreferences};
 pub use self::operations::{
     DepositData, DepositMessage, SignedVoluntaryExit, ValidatorRegistration, VoluntaryExit,
+};
+pub use self::payload::{
+    BUILDER_INDEX_SELF_BUILD, ExecutionPayload, ExecutionPayloadBid, ExecutionPayloadEnvelope,
 };
 pub use self::sync_committee::{
     ContributionAndProof, RawContribution, RawContributionAndProof, SyncAggregatorSelectionData,

@@ -16,9 +16,10 @@ pub use self::codec::MAX_DUTY_BYTES;
 pub use self::error::{DutyError, SlashableDutyError};
 pub use self::kind::{DutyClass, DutyKind};
 use crate::containers::{
-    AggregateAndProof, AggregateForm, AttestationData, BeaconBlockHeader, ContributionAndProof,
-    DepositMessage, Sizes, SyncAggregatorSelectionData, SyncCommitteeMessage,
-    ValidatorRegistration, VoluntaryExit,
+    AggregateAndProof, AggregateForm, AttestationData, BeaconBlockHeader, BuilderRequestAuth,
+    ContributionAndProof, DepositMessage, ExecutionPayloadBid, ExecutionPayloadEnvelope,
+    PayloadAttestationData, ProposerPreferences, Sizes, SyncAggregatorSelectionData,
+    SyncCommitteeMessage, ValidatorRegistration, VoluntaryExit,
 };
 use crate::fork::{ForkInfo, ForkName, compute_domain, compute_signing_root};
 use crate::network::Network;
@@ -49,6 +50,16 @@ pub enum Message {
     SyncCommitteeContributionAndProof(ContributionAndProof),
     /// What the validator wants of builders.
     ValidatorRegistration(ValidatorRegistration),
+    /// A builder's offer for a slot's payload.
+    ExecutionPayloadBid(Box<ExecutionPayloadBid>),
+    /// The payload of a slot.
+    ExecutionPayloadEnvelope(Box<ExecutionPayloadEnvelope>),
+    /// Whether a slot's payload came in time.
+    PayloadAttestation(PayloadAttestationData),
+    /// What a proposer wants of builders.
+    ProposerPreferences(ProposerPreferences),
+    /// A request for a bid is the proposer's.
+    BuilderRequestAuth(BuilderRequestAuth),
 }
 
 impl Message {
@@ -69,6 +80,11 @@ impl Message {
                 DutyKind::SyncCommitteeContributionAndProof
             }
             Self::ValidatorRegistration(_) => DutyKind::ValidatorRegistration,
+            Self::ExecutionPayloadBid(_) => DutyKind::ExecutionPayloadBid,
+            Self::ExecutionPayloadEnvelope(_) => DutyKind::ExecutionPayloadEnvelope,
+            Self::PayloadAttestation(_) => DutyKind::PayloadAttestationMessage,
+            Self::ProposerPreferences(_) => DutyKind::ProposerPreferences,
+            Self::BuilderRequestAuth(_) => DutyKind::BuilderRequestAuth,
         }
     }
 
@@ -83,6 +99,11 @@ impl Message {
             Self::SyncCommitteeMessage(message) => Some(message.slot),
             Self::SyncCommitteeSelectionProof(data) => Some(data.slot),
             Self::SyncCommitteeContributionAndProof(contribution) => Some(contribution.slot()),
+            Self::ExecutionPayloadBid(bid) => Some(bid.slot),
+            Self::ExecutionPayloadEnvelope(envelope) => Some(envelope.slot()),
+            Self::PayloadAttestation(data) => Some(data.slot),
+            Self::ProposerPreferences(preferences) => Some(preferences.proposal_slot),
+            Self::BuilderRequestAuth(auth) => Some(auth.slot),
             Self::RandaoReveal(_)
             | Self::Deposit(_)
             | Self::VoluntaryExit(_)
@@ -91,14 +112,15 @@ impl Message {
     }
 
     /// The epoch that decides the fork version: the target's for an attestation, the slot's for what
-    /// has a slot, the message's own for RANDAO reveals and exits, none for deposits and
-    /// registrations.
+    /// has a slot, the message's own for RANDAO reveals and exits, none for what is signed under the
+    /// genesis version on every fork: deposits, registrations and builder request auths.
     #[must_use]
     pub fn epoch(&self, network: &Network) -> Option<Epoch> {
         match self {
             Self::Attestation(data) => Some(data.target.epoch),
             Self::RandaoReveal(epoch) => Some(*epoch),
             Self::VoluntaryExit(exit) => Some(exit.epoch),
+            Self::BuilderRequestAuth(_) => None,
             _ => self.slot().map(|slot| slot.epoch(network.slots_per_epoch())),
         }
     }
@@ -119,6 +141,11 @@ impl Message {
             Self::SyncCommitteeSelectionProof(data) => data.tree_hash_root(),
             Self::SyncCommitteeContributionAndProof(contribution) => contribution.tree_hash_root(),
             Self::ValidatorRegistration(registration) => registration.tree_hash_root(),
+            Self::ExecutionPayloadBid(bid) => bid.tree_hash_root(),
+            Self::ExecutionPayloadEnvelope(envelope) => envelope.tree_hash_root(),
+            Self::PayloadAttestation(data) => data.tree_hash_root(),
+            Self::ProposerPreferences(preferences) => preferences.tree_hash_root(),
+            Self::BuilderRequestAuth(auth) => auth.tree_hash_root(),
         })
     }
 
@@ -142,8 +169,8 @@ pub struct Duty {
 }
 
 impl Duty {
-    /// Makes a duty of what a client asks for. `fork_info` is the request's; deposits and
-    /// registrations need none and ignore it.
+    /// Makes a duty of what a client asks for. `fork_info` is the request's; deposits,
+    /// registrations and builder request auths need none and ignore it.
     ///
     /// The fork version is `epoch < fork.epoch ? previous : current`, and has to be the network's for
     /// that epoch; past the last fork that the network's schedule knows, the request's is taken.
@@ -201,8 +228,8 @@ impl Duty {
         self.fork_version
     }
 
-    /// The genesis validators root in the signing domain: the network's, or zero for deposits and
-    /// registrations.
+    /// The genesis validators root in the signing domain: the network's, or zero for deposits,
+    /// registrations and builder request auths.
     #[must_use]
     pub fn genesis_validators_root(&self) -> Root {
         self.genesis_validators_root

@@ -160,6 +160,14 @@ impl DomainType {
     pub const SYNC_COMMITTEE_SELECTION_PROOF: Self = Self::new([8, 0, 0, 0]);
     /// Sync committee contributions.
     pub const CONTRIBUTION_AND_PROOF: Self = Self::new([9, 0, 0, 0]);
+    /// Bids and payloads (consensus-specs `DOMAIN_BEACON_BUILDER`).
+    pub const BEACON_BUILDER: Self = Self::new([0x0b, 0, 0, 0]);
+    /// Payload attestations (consensus-specs `DOMAIN_PTC_ATTESTER`).
+    pub const PTC_ATTESTER: Self = Self::new([0x0c, 0, 0, 0]);
+    /// Proposer preferences (consensus-specs `DOMAIN_PROPOSER_PREFERENCES`).
+    pub const PROPOSER_PREFERENCES: Self = Self::new([0x0d, 0, 0, 0]);
+    /// Requests to builders (builder-specs `DOMAIN_BUILDER_REQUEST_AUTH`).
+    pub const BUILDER_REQUEST_AUTH: Self = Self::new([0x0b, 0, 0, 1]);
     /// Validator registrations (builder-specs `DOMAIN_APPLICATION_BUILDER`).
     pub const APPLICATION_BUILDER: Self = Self::new([0, 0, 0, 1]);
 }
@@ -178,7 +186,7 @@ pub fn compute_fork_data_root(current_version: ForkVersion, genesis_validators_r
     hash_pair(&version, genesis_validators_root.as_bytes())
 }
 
-/// `compute_domain`. Deposits and validator registrations take the network's genesis fork version
+/// `compute_domain`. Deposits, validator registrations and builder request auths take the network's genesis fork version
 /// and [`Root::ZERO`].
 #[must_use]
 pub fn compute_domain(

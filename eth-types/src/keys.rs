@@ -1,4 +1,4 @@
-//! BLS public keys and signatures as bytes of checked length. Whether the bytes are a point of the
+//! BLS public keys, signatures and commitments as bytes of checked length. Whether the bytes are a point of the
 //! curve is checked where they are used (`threshold-protocol`'s `bls`).
 
 use std::fmt;
@@ -17,4 +17,9 @@ fixed_bytes!(
     /// A compressed BLS12-381 signature (G2, 96 bytes).
     Signature,
     96
+);
+fixed_bytes!(
+    /// A compressed commitment to a blob (G1, 48 bytes).
+    KzgCommitment,
+    48
 );

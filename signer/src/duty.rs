@@ -45,6 +45,13 @@ fn message(object: SignObject, network: &Network) -> Result<Message, ContainerEr
         SignObject::ValidatorRegistration(registration) => {
             Message::ValidatorRegistration(registration)
         }
+        SignObject::ExecutionPayloadBid(bid) => Message::ExecutionPayloadBid(bid),
+        SignObject::ExecutionPayloadEnvelope(envelope) => {
+            Message::ExecutionPayloadEnvelope(envelope)
+        }
+        SignObject::PayloadAttestation(data) => Message::PayloadAttestation(data),
+        SignObject::ProposerPreferences(preferences) => Message::ProposerPreferences(preferences),
+        SignObject::BuilderRequestAuth(auth) => Message::BuilderRequestAuth(auth),
     })
 }
 

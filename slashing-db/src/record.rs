@@ -48,7 +48,12 @@ impl Candidate {
             | Message::SyncCommitteeMessage(_)
             | Message::SyncCommitteeSelectionProof(_)
             | Message::SyncCommitteeContributionAndProof(_)
-            | Message::ValidatorRegistration(_) => None,
+            | Message::ValidatorRegistration(_)
+            | Message::ExecutionPayloadBid(_)
+            | Message::ExecutionPayloadEnvelope(_)
+            | Message::PayloadAttestation(_)
+            | Message::ProposerPreferences(_)
+            | Message::BuilderRequestAuth(_) => None,
         }
     }
 

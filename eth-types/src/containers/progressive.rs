@@ -24,6 +24,16 @@ pub(super) fn container_root(fields: &[Hash256]) -> Hash256 {
     hash_pair(merkleize(&chunks, 1), Hash256::from(active))
 }
 
+/// The root of a progressive list of containers or vectors, given their roots one after the other.
+pub(super) fn list_root(roots: &[u8], len: usize) -> Hash256 {
+    mix_in_length(&merkleize(roots, 1), len)
+}
+
+/// The root of a progressive list of bytes.
+pub(super) fn byte_list_root(bytes: &[u8]) -> Hash256 {
+    mix_in_length(&merkleize(bytes, 1), bytes.len())
+}
+
 /// The root of a progressive bit list: the bound of the type does not count.
 pub(super) fn bit_list_root<N: Unsigned + Clone>(bits: &BitList<N>) -> Hash256 {
     // A list of no bits holds one zero byte, which is no chunk.

@@ -1,6 +1,8 @@
 //! The bytes of a duty between nodes: one byte of kind, the fork version, the genesis validators root
 //! of the domain, then the message in SSZ. Every duty has exactly one encoding.
 //!
+//! Lists of bids and payloads go as their roots, so that a payload of megabytes is as short as a vote.
+//!
 //! What only the network decides (the sizes of bitfields, the form of an aggregate) is not encoded:
 //! both nodes know the network.
 
@@ -8,9 +10,10 @@ use ssz::{Decode as _, DecodeError, Encode as _};
 
 use super::{Duty, DutyError, DutyKind, Message};
 use crate::containers::{
-    AggregateAndProof, AggregateForm, AttestationData, BeaconBlockHeader, ContributionAndProof,
-    DepositMessage, MAX_BITS_BYTES, Sizes, SyncAggregatorSelectionData, SyncCommitteeMessage,
-    ValidatorRegistration, VoluntaryExit,
+    AggregateAndProof, AggregateForm, AttestationData, BeaconBlockHeader, BuilderRequestAuth,
+    ContributionAndProof, DepositMessage, ExecutionPayloadBid, ExecutionPayloadEnvelope,
+    MAX_BITS_BYTES, PayloadAttestationData, ProposerPreferences, Sizes,
+    SyncAggregatorSelectionData, SyncCommitteeMessage, ValidatorRegistration, VoluntaryExit,
 };
 use crate::network::Network;
 use crate::primitives::{Epoch, ForkVersion, Root, Slot};
@@ -44,6 +47,11 @@ impl Duty {
                 contribution.ssz_append(&mut buf);
             }
             Message::ValidatorRegistration(registration) => registration.ssz_append(&mut buf),
+            Message::ExecutionPayloadBid(bid) => bid.ssz_append(&mut buf),
+            Message::ExecutionPayloadEnvelope(envelope) => envelope.ssz_append(&mut buf),
+            Message::PayloadAttestation(data) => data.ssz_append(&mut buf),
+            Message::ProposerPreferences(preferences) => preferences.ssz_append(&mut buf),
+            Message::BuilderRequestAuth(auth) => auth.ssz_append(&mut buf),
         }
         buf
     }
@@ -117,6 +125,21 @@ fn decode_message(
         DutyKind::ValidatorRegistration => {
             Message::ValidatorRegistration(ValidatorRegistration::from_ssz_bytes(body)?)
         }
+        DutyKind::ExecutionPayloadBid => {
+            Message::ExecutionPayloadBid(Box::new(ExecutionPayloadBid::from_ssz_bytes(body)?))
+        }
+        DutyKind::ExecutionPayloadEnvelope => Message::ExecutionPayloadEnvelope(Box::new(
+            ExecutionPayloadEnvelope::from_ssz_bytes(body)?,
+        )),
+        DutyKind::PayloadAttestationMessage => {
+            Message::PayloadAttestation(PayloadAttestationData::from_ssz_bytes(body)?)
+        }
+        DutyKind::ProposerPreferences => {
+            Message::ProposerPreferences(ProposerPreferences::from_ssz_bytes(body)?)
+        }
+        DutyKind::BuilderRequestAuth => {
+            Message::BuilderRequestAuth(BuilderRequestAuth::from_ssz_bytes(body)?)
+        }
     })
 }
 
@@ -138,5 +161,10 @@ const fn tag(kind: DutyKind) -> u8 {
         DutyKind::SyncCommitteeSelectionProof => 9,
         DutyKind::SyncCommitteeContributionAndProof => 10,
         DutyKind::ValidatorRegistration => 11,
+        DutyKind::ExecutionPayloadBid => 12,
+        DutyKind::ExecutionPayloadEnvelope => 13,
+        DutyKind::PayloadAttestationMessage => 14,
+        DutyKind::ProposerPreferences => 15,
+        DutyKind::BuilderRequestAuth => 16,
     }
 }

@@ -76,6 +76,13 @@ pub(super) fn check_version(
     if fork < kind.since() {
         return Err(DutyError::BeforeItsFork { kind, since: kind.since(), epoch, fork });
     }
+    if let Some(only) = kind.only_form()
+        && let Some(expected) = network.fork_version(only)
+        && version != expected
+    {
+        let network = network.name().to_owned();
+        return Err(DutyError::UnknownForm { kind, fork: only, network, expected, found: version });
+    }
     Ok(fork)
 }
 

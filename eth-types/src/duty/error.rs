@@ -70,6 +70,23 @@ pub enum DutyError {
         /// The fork of that epoch.
         fork: ForkName,
     },
+    /// The kind's container changes with forks, and the version is of one that is not known.
+    #[error(
+        "{kind} is for fork version {found}, but its form is only known for {fork}, version {expected} \
+         of network {network}"
+    )]
+    UnknownForm {
+        /// What was asked for.
+        kind: DutyKind,
+        /// The fork whose form is known.
+        fork: ForkName,
+        /// This network's name.
+        network: String,
+        /// Its version of that fork.
+        expected: ForkVersion,
+        /// The message's.
+        found: ForkVersion,
+    },
     /// The containers have the sizes of another preset.
     #[error("{kind} does not have the sizes of preset {expected}")]
     Preset {

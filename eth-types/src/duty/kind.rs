@@ -29,6 +29,16 @@ pub enum DutyKind {
     SyncCommitteeContributionAndProof,
     /// `VALIDATOR_REGISTRATION`.
     ValidatorRegistration,
+    /// `EXECUTION_PAYLOAD_BID`.
+    ExecutionPayloadBid,
+    /// `EXECUTION_PAYLOAD_ENVELOPE`.
+    ExecutionPayloadEnvelope,
+    /// `PAYLOAD_ATTESTATION_MESSAGE`.
+    PayloadAttestationMessage,
+    /// `PROPOSER_PREFERENCES`.
+    ProposerPreferences,
+    /// `BUILDER_REQUEST_AUTH`.
+    BuilderRequestAuth,
 }
 
 /// How a cluster treats a duty.
@@ -39,13 +49,14 @@ pub enum DutyClass {
     Slashable,
     /// A second signature does no harm: peers sign what one operator's client asks for, within policy.
     CoSigned,
-    /// Irrevocable: a node signs only what its own client or operator asked for.
+    /// Irrevocable, or spends the validator's money: a node signs only what its own client or operator
+    /// asked for.
     Witnessed,
 }
 
 impl DutyKind {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 16] = [
         Self::Block,
         Self::Attestation,
         Self::AggregationSlot,
@@ -57,6 +68,11 @@ impl DutyKind {
         Self::SyncCommitteeSelectionProof,
         Self::SyncCommitteeContributionAndProof,
         Self::ValidatorRegistration,
+        Self::ExecutionPayloadBid,
+        Self::ExecutionPayloadEnvelope,
+        Self::PayloadAttestationMessage,
+        Self::ProposerPreferences,
+        Self::BuilderRequestAuth,
     ];
 
     /// The name of the type in Web3Signer's API; the newer one where there are two.
@@ -74,10 +90,29 @@ impl DutyKind {
             Self::SyncCommitteeSelectionProof => "SYNC_COMMITTEE_SELECTION_PROOF",
             Self::SyncCommitteeContributionAndProof => "SYNC_COMMITTEE_CONTRIBUTION_AND_PROOF",
             Self::ValidatorRegistration => "VALIDATOR_REGISTRATION",
+            Self::ExecutionPayloadBid => "EXECUTION_PAYLOAD_BID",
+            Self::ExecutionPayloadEnvelope => "EXECUTION_PAYLOAD_ENVELOPE",
+            Self::PayloadAttestationMessage => "PAYLOAD_ATTESTATION_MESSAGE",
+            Self::ProposerPreferences => "PROPOSER_PREFERENCES",
+            Self::BuilderRequestAuth => "BUILDER_REQUEST_AUTH",
         }
     }
 
     /// How a cluster treats it.
+    ///
+    /// None of Gloas' duties is slashable: consensus-specs has no offence for them, and EIP-3076 no
+    /// record. Each could all the same be signed twice with different content for one slot, so the
+    /// class is a choice (docs/protocol.md has the whole reasoning):
+    ///
+    /// - A **payload attestation** is a vote like a sync committee message. Nodes of the network take
+    ///   the first one of a validator and slot; settling on one would cost two hops before the deadline
+    ///   and leave the clients that lost without a vote. Co-signed.
+    /// - Of an **envelope** only the one that fits the bid in the block counts, and the cluster signs
+    ///   one block. Co-signed, and only for payloads that the proposer built itself.
+    /// - **Preferences** and **request auths** are signed for every client, within policy. Co-signed.
+    /// - A **bid** is a promise to pay out of a builder's balance, and no duty of a validator. A peer
+    ///   must not have one signed: witnessed, and a cluster refuses even that. A standalone node signs
+    ///   it.
     #[must_use]
     pub const fn class(self) -> DutyClass {
         match self {
@@ -88,8 +123,12 @@ impl DutyKind {
             | Self::SyncCommitteeMessage
             | Self::SyncCommitteeSelectionProof
             | Self::SyncCommitteeContributionAndProof
-            | Self::ValidatorRegistration => DutyClass::CoSigned,
-            Self::Deposit | Self::VoluntaryExit => DutyClass::Witnessed,
+            | Self::ValidatorRegistration
+            | Self::ExecutionPayloadEnvelope
+            | Self::PayloadAttestationMessage
+            | Self::ProposerPreferences
+            | Self::BuilderRequestAuth => DutyClass::CoSigned,
+            Self::Deposit | Self::VoluntaryExit | Self::ExecutionPayloadBid => DutyClass::Witnessed,
         }
     }
 
@@ -108,6 +147,23 @@ impl DutyKind {
             Self::SyncCommitteeSelectionProof => DomainType::SYNC_COMMITTEE_SELECTION_PROOF,
             Self::SyncCommitteeContributionAndProof => DomainType::CONTRIBUTION_AND_PROOF,
             Self::ValidatorRegistration => DomainType::APPLICATION_BUILDER,
+            Self::ExecutionPayloadBid | Self::ExecutionPayloadEnvelope => {
+                DomainType::BEACON_BUILDER
+            }
+            Self::PayloadAttestationMessage => DomainType::PTC_ATTESTER,
+            Self::ProposerPreferences => DomainType::PROPOSER_PREFERENCES,
+            Self::BuilderRequestAuth => DomainType::BUILDER_REQUEST_AUTH,
+        }
+    }
+
+    /// The one fork whose form of the container is known, for what changes with forks. Other kinds have
+    /// not changed since they came, or follow their fork ([`AggregateAndProof`](Self::AggregateAndProof)),
+    /// and are signed under versions of forks to come as well.
+    #[must_use]
+    pub const fn only_form(self) -> Option<ForkName> {
+        match self {
+            Self::ExecutionPayloadBid | Self::ExecutionPayloadEnvelope => Some(ForkName::Gloas),
+            _ => None,
         }
     }
 
@@ -118,6 +174,12 @@ impl DutyKind {
             Self::SyncCommitteeMessage
             | Self::SyncCommitteeSelectionProof
             | Self::SyncCommitteeContributionAndProof => ForkName::Altair,
+            // A proposer asks for bids, and tells what it wants, before the fork's first slot; the
+            // version of preferences is that of the proposed slot all the same.
+            Self::ExecutionPayloadBid
+            | Self::ExecutionPayloadEnvelope
+            | Self::PayloadAttestationMessage
+            | Self::ProposerPreferences => ForkName::Gloas,
             _ => ForkName::Phase0,
         }
     }

@@ -74,18 +74,19 @@ fn encodings_do_not_change() {
     ] {
         assert_eq!(hex::encode(duty(message, &network).encode()), expected);
     }
+    let network = chain(Preset::Minimal, ForkName::Gloas);
     let tags: Vec<u8> = one_of_each(&network)
         .into_iter()
         .map(|message| duty(message, &network).encode()[0])
         .collect();
-    assert_eq!(tags, (1..=11).collect::<Vec<u8>>());
+    assert_eq!(tags, (1..=16).collect::<Vec<u8>>());
 }
 
 #[test]
 fn a_duty_of_another_network_is_refused() {
-    let here = chain(Preset::Minimal, ForkName::Fulu);
+    let here = chain(Preset::Minimal, ForkName::Gloas);
     // The same configuration, another chain; then the same root, other versions.
-    let text = config(Preset::Minimal, ForkName::Fulu);
+    let text = config(Preset::Minimal, ForkName::Gloas);
     let other_root = Network::from_config_yaml(&text, Root::new([8; 32]), TEST_GENESIS).unwrap();
     let other_versions = Network::from_config_yaml(
         &text.replace("000001\n", "000002\n"),
@@ -98,9 +99,10 @@ fn a_duty_of_another_network_is_refused() {
         let bytes = duty(message, &here).encode();
         match (kind, Duty::decode(&bytes, &other_root)) {
             // Their domain has no genesis validators root: they are the same duty there.
-            (DutyKind::Deposit | DutyKind::ValidatorRegistration, decoded) => {
-                assert!(decoded.is_ok());
-            }
+            (
+                DutyKind::Deposit | DutyKind::ValidatorRegistration | DutyKind::BuilderRequestAuth,
+                decoded,
+            ) => assert!(decoded.is_ok()),
             (_, decoded) => assert!(
                 matches!(decoded, Err(DutyError::GenesisValidatorsRoot { .. })),
                 "{kind}: {decoded:?}"
@@ -108,8 +110,12 @@ fn a_duty_of_another_network_is_refused() {
         }
         let decoded = Duty::decode(&bytes, &other_versions);
         match kind {
-            DutyKind::Deposit | DutyKind::ValidatorRegistration => {
+            DutyKind::Deposit | DutyKind::ValidatorRegistration | DutyKind::BuilderRequestAuth => {
                 assert!(matches!(decoded, Err(DutyError::GenesisForkVersion { .. })), "{kind}");
+            }
+            // Their form is Gloas': nothing is known of a later fork's.
+            DutyKind::ExecutionPayloadBid | DutyKind::ExecutionPayloadEnvelope => {
+                assert!(matches!(decoded, Err(DutyError::UnknownForm { .. })), "{kind}");
             }
             // In the last scheduled fork an unknown version may be one of a later fork; its
             // signature is of no use to anyone on this chain. An exit's version is fixed.

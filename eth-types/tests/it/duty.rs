@@ -29,7 +29,7 @@ fn info(network: &Network, previous: &str, current: &str, epoch: u64) -> ForkInf
 
 #[test]
 fn every_kind_makes_a_duty_with_its_own_domain() {
-    let network = chain(Preset::Minimal, ForkName::Fulu);
+    let network = chain(Preset::Minimal, ForkName::Gloas);
     let request = fork_info(&network, Epoch::new(0));
     for message in one_of_each(&network) {
         let kind = message.kind();
@@ -38,9 +38,11 @@ fn every_kind_makes_a_duty_with_its_own_domain() {
         let duty = Duty::new(message, Some(&request), &network).unwrap();
 
         let (expected_version, root) = match kind {
-            DutyKind::Deposit | DutyKind::ValidatorRegistration => ("00000001", Root::ZERO),
+            DutyKind::Deposit | DutyKind::ValidatorRegistration | DutyKind::BuilderRequestAuth => {
+                ("00000001", Root::ZERO)
+            }
             DutyKind::VoluntaryExit => ("03000001", network.genesis_validators_root()),
-            _ => ("06000001", network.genesis_validators_root()),
+            _ => ("07000001", network.genesis_validators_root()),
         };
         assert_eq!(duty.fork_version(), version(expected_version), "{kind}");
         assert_eq!(duty.genesis_validators_root(), root, "{kind}");
@@ -52,14 +54,16 @@ fn every_kind_makes_a_duty_with_its_own_domain() {
 }
 
 #[test]
-fn only_blocks_and_attestations_are_slashable_and_only_exits_and_deposits_are_witnessed() {
-    let network = chain(Preset::Minimal, ForkName::Fulu);
+fn blocks_and_attestations_are_slashable_and_what_peers_must_not_ask_for_is_witnessed() {
+    let network = chain(Preset::Minimal, ForkName::Gloas);
     let request = fork_info(&network, Epoch::new(0));
     for message in one_of_each(&network) {
         let kind = message.kind();
         let expected = match kind {
             DutyKind::Block | DutyKind::Attestation => DutyClass::Slashable,
-            DutyKind::Deposit | DutyKind::VoluntaryExit => DutyClass::Witnessed,
+            DutyKind::Deposit | DutyKind::VoluntaryExit | DutyKind::ExecutionPayloadBid => {
+                DutyClass::Witnessed
+            }
             _ => DutyClass::CoSigned,
         };
         assert_eq!(kind.class(), expected, "{kind}");
@@ -105,12 +109,14 @@ fn another_chains_message_is_refused_with_both_roots() {
 
 #[test]
 fn a_request_without_fork_info_is_refused_where_the_domain_needs_it() {
-    let network = chain(Preset::Minimal, ForkName::Fulu);
+    let network = chain(Preset::Minimal, ForkName::Gloas);
     for message in one_of_each(&network) {
         let kind = message.kind();
         let duty = Duty::new(message, None, &network);
         match kind {
-            DutyKind::Deposit | DutyKind::ValidatorRegistration => assert!(duty.is_ok(), "{kind}"),
+            DutyKind::Deposit | DutyKind::ValidatorRegistration | DutyKind::BuilderRequestAuth => {
+                assert!(duty.is_ok(), "{kind}")
+            }
             _ => assert_eq!(duty.unwrap_err(), DutyError::MissingForkInfo { kind }),
         }
     }
@@ -359,4 +365,37 @@ fn a_randao_reveals_signing_root_is_two_hashes_of_what_the_specification_says() 
         Domain::new(domain),
         compute_domain(DomainType::RANDAO, duty.fork_version(), network.genesis_validators_root())
     );
+}
+
+#[test]
+fn what_gloas_adds_is_refused_before_it_and_bids_and_payloads_after_it() {
+    let fulu = chain(Preset::Minimal, ForkName::Fulu);
+    let gloas = chain(Preset::Minimal, ForkName::Gloas);
+    let at = |network: &Network, current| info(network, current, current, 0);
+    for message in one_of_each(&gloas).into_iter().skip(11) {
+        let kind = message.kind();
+        if kind == DutyKind::BuilderRequestAuth {
+            // Signed under the genesis version: a proposer may ask before the fork's first slot.
+            assert!(Duty::new(message, None, &fulu).is_ok());
+            continue;
+        }
+        let early = Duty::new(message.clone(), Some(&at(&fulu, "06000001")), &fulu);
+        assert!(matches!(early, Err(DutyError::BeforeItsFork { .. })), "{kind}: {early:?}");
+        // The fork has no date in this schedule, but a version.
+        let undated = Duty::new(message.clone(), Some(&at(&fulu, "07000001")), &fulu);
+        let dated = Duty::new(message.clone(), Some(&at(&gloas, "07000001")), &gloas);
+        assert_eq!(undated.unwrap().signing_root(), dated.unwrap().signing_root(), "{kind}");
+        // A fork that nothing is known of: its other duties have the form of Gloas.
+        let later = Duty::new(message, Some(&at(&gloas, "08000001")), &gloas);
+        match kind {
+            DutyKind::ExecutionPayloadBid | DutyKind::ExecutionPayloadEnvelope => assert_eq!(
+                later.unwrap_err().to_string(),
+                format!(
+                    "{kind} is for fork version 0x08000001, but its form is only known for GLOAS, \
+                     version 0x07000001 of network test"
+                )
+            ),
+            _ => assert_eq!(later.unwrap().fork_version(), version("08000001"), "{kind}"),
+        }
+    }
 }

@@ -3,9 +3,13 @@
 //! `data/object_roots.jsonl` was computed with `@lodestar/types` 1.48.0 and `@chainsafe/ssz` 1.9.0 from
 //! the npm registry: aggregates with 0, few and the most bits in the forms of Deneb, Electra and
 //! Gloas, contributions, and blocks of phase 0 and Altair with one of every operation; each for
-//! presets mainnet and minimal.
+//! presets mainnet and minimal. `data/gloas_roots.jsonl` was computed with `@lodestar/types` 1.50.0: what
+//! Gloas adds, with lists of lengths at which the trees of progressive lists grow.
 
-use eth_types::containers::{RawAggregateAndProof, RawBeaconBlock, RawContributionAndProof};
+use eth_types::containers::{
+    BuilderRequestAuth, ExecutionPayloadBid, ExecutionPayloadEnvelope, PayloadAttestationData,
+    ProposerPreferences, RawAggregateAndProof, RawBeaconBlock, RawContributionAndProof,
+};
 use eth_types::{ForkName, Message, Preset, Root};
 use serde::Deserialize;
 use serde_json::Value;
@@ -52,6 +56,36 @@ fn preset_dependent_containers_hash_as_in_another_implementation() {
         count += 1;
     }
     assert_eq!(count, 28);
+}
+
+#[test]
+fn what_gloas_adds_hashes_as_in_another_implementation() {
+    let lines = include_str!("data/gloas_roots.jsonl").lines();
+    let mut count = 0;
+    for vector in lines.map(|line| serde_json::from_str::<Vector>(line).unwrap()) {
+        let object = &vector.object;
+        let message = match vector.kind.as_str() {
+            "payload_attestation_message" => {
+                Message::PayloadAttestation(PayloadAttestationData::deserialize(object).unwrap())
+            }
+            "proposer_preferences" => {
+                Message::ProposerPreferences(ProposerPreferences::deserialize(object).unwrap())
+            }
+            "builder_request_auth" => {
+                Message::BuilderRequestAuth(BuilderRequestAuth::deserialize(object).unwrap())
+            }
+            "execution_payload_bid" => Message::ExecutionPayloadBid(Box::new(
+                ExecutionPayloadBid::deserialize(object).unwrap(),
+            )),
+            "execution_payload_envelope" => Message::ExecutionPayloadEnvelope(Box::new(
+                ExecutionPayloadEnvelope::deserialize(object).unwrap(),
+            )),
+            kind => panic!("{kind}"),
+        };
+        assert_eq!(message.object_root(), vector.root, "line {count}: {}", vector.kind);
+        count += 1;
+    }
+    assert_eq!(count, 20);
 }
 
 /// The root that mainnet's genesis block is known by.

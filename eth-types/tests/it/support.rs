@@ -1,9 +1,10 @@
 //! Networks and messages that several tests use.
 
 use eth_types::containers::{
-    AttestationData, BeaconBlockHeader, Checkpoint, DepositMessage, RawAggregateAndProof,
-    RawContributionAndProof, SyncAggregatorSelectionData, SyncCommitteeMessage,
-    ValidatorRegistration, VoluntaryExit,
+    AttestationData, BeaconBlockHeader, BuilderRequestAuth, Checkpoint, DepositMessage,
+    ExecutionPayloadBid, ExecutionPayloadEnvelope, PayloadAttestationData, ProposerPreferences,
+    RawAggregateAndProof, RawContributionAndProof, SyncAggregatorSelectionData,
+    SyncCommitteeMessage, ValidatorRegistration, VoluntaryExit,
 };
 use eth_types::{
     Epoch, ExecutionAddress, Fork, ForkInfo, ForkName, Message, Network, Preset, PublicKey, Root,
@@ -97,13 +98,101 @@ pub(crate) fn contribution(slot: u64, bits: &[u8]) -> RawContributionAndProof {
     .unwrap()
 }
 
-/// One message of every kind, for a network of Electra or Fulu, in its epoch 0 to 4.
+/// A bid for the payload of a slot, in JSON.
+fn bid(slot: u64) -> ExecutionPayloadBid {
+    let root = Root::new([1; 32]);
+    serde_json::from_value(json!({
+        "parent_block_hash": root,
+        "parent_block_root": root,
+        "block_hash": root,
+        "prev_randao": root,
+        "fee_recipient": ExecutionAddress::new([15; 20]),
+        "gas_limit": "60000000",
+        "builder_index": "3",
+        "slot": slot.to_string(),
+        "value": "1",
+        "execution_payment": "2",
+        "blob_kzg_commitments": [PublicKey::new([17; 48])],
+        "execution_requests_root": root,
+    }))
+    .unwrap()
+}
+
+/// A payload without transactions, in JSON.
+fn envelope(slot: u64) -> ExecutionPayloadEnvelope {
+    let root = Root::new([1; 32]);
+    serde_json::from_value(json!({
+        "payload": {
+            "parent_hash": root,
+            "fee_recipient": ExecutionAddress::new([15; 20]),
+            "state_root": root,
+            "receipts_root": root,
+            "logs_bloom": format!("0x{}", hex::encode([5; 256])),
+            "prev_randao": root,
+            "block_number": "1",
+            "gas_limit": "60000000",
+            "gas_used": "0",
+            "timestamp": "1700000000",
+            "extra_data": "0x",
+            "base_fee_per_gas": "7",
+            "block_hash": root,
+            "transactions": [],
+            "withdrawals": [],
+            "blob_gas_used": "0",
+            "excess_blob_gas": "0",
+            "block_access_list": "0x",
+            "slot_number": slot.to_string(),
+        },
+        "execution_requests": {
+            "deposits": [],
+            "withdrawals": [],
+            "consolidations": [],
+            "builder_deposits": [],
+            "builder_exits": [],
+        },
+        "builder_index": u64::MAX.to_string(),
+        "beacon_block_root": root,
+        "parent_beacon_block_root": root,
+    }))
+    .unwrap()
+}
+
+/// One message of every kind that Gloas adds, in epoch 0 to 4.
+fn one_of_each_of_gloas() -> Vec<Message> {
+    let slot = Slot::new(17);
+    vec![
+        Message::ExecutionPayloadBid(Box::new(bid(17))),
+        Message::ExecutionPayloadEnvelope(Box::new(envelope(17))),
+        Message::PayloadAttestation(PayloadAttestationData {
+            beacon_block_root: Root::new([14; 32]),
+            slot,
+            payload_present: true,
+            blob_data_available: false,
+        }),
+        Message::ProposerPreferences(ProposerPreferences {
+            dependent_root: Root::new([14; 32]),
+            proposal_slot: slot,
+            validator_index: 8,
+            fee_recipient: ExecutionAddress::new([15; 20]),
+            target_gas_limit: 60_000_000,
+        }),
+        Message::BuilderRequestAuth(BuilderRequestAuth {
+            data: b"https://builder.example/".to_vec().try_into().unwrap(),
+            slot,
+        }),
+    ]
+}
+
+/// One message of every kind, for a network that is in Electra or later, in its epoch 0 to 4; what Gloas
+/// adds only if the network is there.
 pub(crate) fn one_of_each(network: &Network) -> Vec<Message> {
     let slot = Slot::new(17);
     let minimal = network.preset() == Preset::Minimal;
+    let of_gloas = network.fork_at(Epoch::new(0)) == ForkName::Gloas;
+    let of_gloas = if of_gloas { one_of_each_of_gloas() } else { Vec::new() };
     let contribution_bits: &[u8] = if minimal { &[0b101] } else { &[0b101; 16] };
     let committee_bits: &[u8] = if minimal { &[0b11] } else { &[0b11; 8] };
-    vec![
+    let mut messages = vec![
         Message::Block(header(17)),
         Message::Attestation(attestation(17, 2)),
         Message::AggregationSlot(slot),
@@ -135,5 +224,7 @@ pub(crate) fn one_of_each(network: &Network) -> Vec<Message> {
             timestamp: 1_700_000_000,
             pubkey: PublicKey::new([16; 48]),
         }),
-    ]
+    ];
+    messages.extend(of_gloas);
+    messages
 }

@@ -89,7 +89,8 @@ async fn a_field_given_twice_is_refused_wherever_it_counts() {
     let cases = [
         valid.replacen('{', r#"{"type":"RANDAO_REVEAL","#, 1),
         valid.replacen('{', r#"{"randao_reveal":{"epoch":"1"},"#, 1),
-        valid.replacen('{', r#"{"signingRoot":"0x00","signing_root":"0x00","#, 1),
+        valid.replacen('{', r#"{"signingRoot":"0x00","signingRoot":"0x00","#, 1),
+        valid.replacen('{', r#"{"proofs":null,"proofs":null,"#, 1),
         valid.replace(r#""randao_reveal":{"#, r#""randao_reveal":{"epoch":"1","#),
         valid.replace(r#""fork":{"#, r#""fork":{"epoch":"1","#),
     ];
@@ -98,6 +99,49 @@ async fn a_field_given_twice_is_refused_wherever_it_counts() {
         let answered = server.sign(body.clone()).await;
         assert_eq!(answered.status, StatusCode::BAD_REQUEST, "{body}");
         assert!(answered.error().contains("duplicate field"), "{}", answered.body);
+    }
+}
+
+#[tokio::test]
+async fn both_spellings_of_the_signing_root_may_be_there_if_they_agree() {
+    let server = server(Fake::signing());
+    let valid = randao(EPOCH).to_string();
+    assert_eq!(server.sign(valid.clone()).await.status, StatusCode::OK);
+    let root = server.backend.asked.lock().unwrap().pop().unwrap().signing_root().to_string();
+    let with = |camel: &str, snake: &str| {
+        let fields = format!(r#"{{"signingRoot":{camel},"signing_root":{snake},"#);
+        valid.replacen('{', &fields, 1)
+    };
+    let right = format!("\"{root}\"");
+    let upper = right.to_uppercase().replace("0X", "0x");
+    let other = format!("\"0x{}\"", "00".repeat(32));
+    for (camel, snake) in
+        [(&right, &upper), (&right, &"null".to_owned()), (&"null".to_owned(), &right)]
+    {
+        let answered = server.sign(with(camel, snake)).await;
+        assert_eq!(answered.status, StatusCode::OK, "{}", answered.body);
+    }
+    for (camel, snake) in [(&right, &other), (&other, &right)] {
+        let answered = server.sign(with(camel, snake)).await;
+        assert_eq!(answered.status, StatusCode::BAD_REQUEST);
+        assert!(answered.error().contains("signing_root beside it"), "{}", answered.body);
+    }
+}
+
+#[tokio::test]
+async fn a_message_of_another_key_is_refused_with_the_reason() {
+    let server = server(Fake::signing());
+    for (name, text) in [
+        ("BLS_TO_EXECUTION_CHANGE", "it takes the withdrawal key"),
+        ("bls_to_execution_change", "it takes the withdrawal key"),
+        ("INCLUSION_LIST", "not part of any fork up to GLOAS"),
+        ("BLOB_SIDECAR", "covered by the signature of their block"),
+    ] {
+        let body = serde_json::json!({ "type": name, "BLS_TO_EXECUTION_CHANGE": {} });
+        let answered = server.sign(body.to_string()).await;
+        assert_eq!(answered.status, StatusCode::BAD_REQUEST);
+        assert!(answered.error().contains("is not signed: "), "{}", answered.body);
+        assert!(answered.error().contains(text), "{}", answered.body);
     }
 }
 

@@ -69,22 +69,30 @@ async fn the_paths_served_are_those_documented_each_with_exactly_the_documented_
 #[test]
 fn every_type_is_documented_with_its_object_and_whether_it_needs_fork_info() {
     let schemas = &document()["components"]["schemas"];
-    let types: Vec<&str> = DutyType::ALL.iter().map(|known| known.as_str()).collect();
+    let types: Vec<&str> = names().map(|(name, _)| name).collect();
     assert_eq!(strings(&schemas["DutyType"]["enum"]), types);
 
     let properties = keys(&schemas["SignRequest"]["properties"]);
-    let mut expected: BTreeSet<String> =
-        DutyType::ALL.iter().map(|known| known.object_field().to_owned()).collect();
-    expected.extend(["type", "signingRoot", "fork_info"].map(str::to_owned));
+    let mut expected: BTreeSet<String> = DutyType::ALL
+        .iter()
+        .flat_map(|known| {
+            std::iter::once(known.object_field()).chain(known.other_object_fields().iter().copied())
+        })
+        .map(str::to_owned)
+        .collect();
+    expected.extend(["type", "signingRoot", "fork_info", "proofs"].map(str::to_owned));
     assert_eq!(properties, expected);
 
-    let without: Vec<&str> = DutyType::ALL
-        .iter()
-        .filter(|known| !known.needs_fork_info())
-        .map(|known| known.as_str())
-        .collect();
+    let without: Vec<&str> =
+        names().filter(|(_, known)| !known.needs_fork_info()).map(|(name, _)| name).collect();
     let documented = &schemas["NeedsForkInfo"]["if"]["properties"]["type"]["enum"];
     assert_eq!(strings(documented), without);
+}
+
+/// The names that types have on the wire, the specified ones first.
+fn names() -> impl Iterator<Item = (&'static str, DutyType)> {
+    let specified = DutyType::ALL.iter().map(|known| (known.as_str(), *known));
+    specified.chain(DutyType::OTHER_NAMES)
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use api_spec::DutyType;
+use eth_types::ForkName;
 use eth_types::network::Network;
 use serde_json::{Map, Value, json};
 
@@ -33,8 +34,12 @@ fn request(duty_type: DutyType) -> Value {
     let mut body = json!({ "type": duty_type.as_str() });
     let network = Network::by_name("mainnet").unwrap();
     if duty_type.needs_fork_info() {
-        let slot = if duty_type == DutyType::Block { PHASE0_SLOT } else { SLOT };
-        let version = network.fork_version_at((slot / 32).into()).unwrap().to_string();
+        let version = match duty_type {
+            DutyType::Block => network.fork_version(ForkName::Phase0),
+            _ if is_of_gloas(duty_type) => network.fork_version(ForkName::Gloas),
+            _ => network.fork_version_at(EPOCH.into()),
+        };
+        let version = version.unwrap().to_string();
         body["fork_info"] = json!({
             "fork": { "previous_version": version, "current_version": version, "epoch": "0" },
             "genesis_validators_root": network.genesis_validators_root().to_string(),
@@ -42,6 +47,18 @@ fn request(duty_type: DutyType) -> Value {
     }
     body[duty_type.object_field()] = object(duty_type);
     body
+}
+
+/// Whether the type is one that Gloas adds. Mainnet has no date for it, but a version.
+fn is_of_gloas(duty_type: DutyType) -> bool {
+    matches!(
+        duty_type,
+        DutyType::ExecutionPayloadBid
+            | DutyType::ExecutionPayloadEnvelope
+            | DutyType::PayloadAttestationMessage
+            | DutyType::ProposerPreferences
+            | DutyType::BuilderRequestAuth
+    )
 }
 
 fn object(duty_type: DutyType) -> Value {
@@ -87,6 +104,80 @@ fn object(duty_type: DutyType) -> Value {
             "timestamp": "1760000000",
             "pubkey": crate::support::KEY,
         }),
+        _ => json!({ "version": "GLOAS", "data": gloas_object(duty_type) }),
+    }
+}
+
+fn gloas_object(duty_type: DutyType) -> Value {
+    let address = format!("0x{}", hex(&[6; 20]));
+    match duty_type {
+        DutyType::ExecutionPayloadBid => json!({
+            "parent_block_hash": root(1),
+            "parent_block_root": root(2),
+            "block_hash": root(3),
+            "prev_randao": root(4),
+            "fee_recipient": address,
+            "gas_limit": "60000000",
+            "builder_index": "17",
+            "slot": SLOT.to_string(),
+            "value": "1000000000",
+            "execution_payment": "0",
+            "blob_kzg_commitments": [format!("0x{}", hex(&[7; 48]))],
+            "execution_requests_root": root(5),
+        }),
+        DutyType::ExecutionPayloadEnvelope => json!({
+            "payload": {
+                "parent_hash": root(1),
+                "fee_recipient": address,
+                "state_root": root(2),
+                "receipts_root": root(3),
+                "logs_bloom": format!("0x{}", hex(&[8; 256])),
+                "prev_randao": root(4),
+                "block_number": "25000000",
+                "gas_limit": "60000000",
+                "gas_used": "30000000",
+                "timestamp": "1790000000",
+                "extra_data": "0x73796e6f64",
+                "base_fee_per_gas": "7000000000",
+                "block_hash": root(5),
+                "transactions": ["0x02f87001", "0x"],
+                "withdrawals": [
+                    { "index": "1", "validator_index": "2", "address": address, "amount": "3" },
+                ],
+                "blob_gas_used": "131072",
+                "excess_blob_gas": "0",
+                "block_access_list": "0xc0",
+                "slot_number": SLOT.to_string(),
+            },
+            "execution_requests": {
+                "deposits": [],
+                "withdrawals": [],
+                "consolidations": [],
+                "builder_deposits": [],
+                "builder_exits": [],
+            },
+            "builder_index": u64::MAX.to_string(),
+            "beacon_block_root": root(6),
+            "parent_beacon_block_root": root(7),
+        }),
+        DutyType::PayloadAttestationMessage => json!({
+            "beacon_block_root": root(1),
+            "slot": SLOT.to_string(),
+            "payload_present": true,
+            "blob_data_available": false,
+        }),
+        DutyType::ProposerPreferences => json!({
+            "dependent_root": root(1),
+            "proposal_slot": SLOT.to_string(),
+            "validator_index": "17",
+            "fee_recipient": address,
+            "target_gas_limit": "60000000",
+        }),
+        DutyType::BuilderRequestAuth => json!({
+            "data": format!("0x{}", hex(b"https://builder.example/")),
+            "slot": SLOT.to_string(),
+        }),
+        other => panic!("{other} is not of Gloas"),
     }
 }
 
@@ -198,6 +289,41 @@ fn accepted_forms(duty_type: DutyType) -> Vec<(&'static str, String)> {
             forms.push(("bare", with(field, aggregate_and_proof())));
             forms.push(("without version", with(field, json!({ "data": aggregate_and_proof() }))));
         }
+        _ if is_of_gloas(duty_type) => forms.extend(other_gloas_forms(duty_type, &body)),
+        _ => {}
+    }
+    forms
+}
+
+/// Bare, as Lighthouse sends it and Lodestar did, under the names that they have for it.
+fn other_gloas_forms(duty_type: DutyType, body: &Value) -> Vec<(&'static str, String)> {
+    let field = duty_type.object_field();
+    let under = |name: &str, field: &str, object: Value| {
+        let mut changed = body.clone();
+        changed["type"] = name.into();
+        changed.as_object_mut().unwrap().remove(duty_type.object_field());
+        changed[field] = object;
+        changed.to_string()
+    };
+    let bare = || gloas_object(duty_type);
+    let name = duty_type.as_str();
+    let mut forms = vec![
+        ("bare", under(name, field, bare())),
+        (
+            "version in lower case",
+            under(name, field, json!({ "version": "gloas", "data": bare() })),
+        ),
+        ("without version", under(name, field, json!({ "data": bare() }))),
+    ];
+    match duty_type {
+        DutyType::PayloadAttestationMessage => forms.extend([
+            ("as Lighthouse", under("PAYLOAD_ATTESTATION", "payload_attestation_data", bare())),
+            ("as Lodestar once", under("PAYLOAD_ATTESTATION", "payload_attestation", bare())),
+            ("a fork to come", under(name, field, json!({ "version": "HEZE", "data": bare() }))),
+        ]),
+        DutyType::BuilderRequestAuth => {
+            forms.push(("as Lighthouse", under("REQUEST_AUTH", "request_auth", bare())));
+        }
         _ => {}
     }
     forms
@@ -259,7 +385,8 @@ fn refused_forms(duty_type: DutyType) -> Vec<(String, String)> {
         let value = body.pointer(&pointer).unwrap();
         let replacements: &[Value] = match value {
             Value::Object(_) => &[json!(null), json!([]), json!("x")],
-            Value::Array(_) => &[json!(null), json!({})],
+            Value::Array(_) => &[json!(null), json!({}), json!([7])],
+            Value::Bool(_) => &[json!(null), json!("true"), json!(1)],
             _ if value.as_str().unwrap().starts_with("0x") => {
                 &[json!(7), json!("0x"), json!("0x0g")]
             }

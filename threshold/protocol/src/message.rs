@@ -117,6 +117,9 @@ pub enum CosignRefusal {
     /// The operator has more under way than is kept for one.
     #[error("more requests of this operator than are kept at once")]
     TooMany = 12,
+    /// A bid, or the payload of another builder than the proposer.
+    #[error("a builder's message and no duty of a validator")]
+    BuildersMessage = 13,
 }
 
 impl CosignRefusal {
@@ -136,6 +139,7 @@ impl CosignRefusal {
             10 => Self::Timestamp,
             11 => Self::Subcommittee,
             12 => Self::TooMany,
+            13 => Self::BuildersMessage,
             _ => return None,
         })
     }
@@ -197,13 +201,14 @@ impl Status {
 }
 
 /// What a non-slashable duty is about: of each of these one operator can get one differing message
-/// co-signed.
+/// co-signed, or as many as [`messages_per_operator`](crate::policy::messages_per_operator) says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DutyMoment {
     /// The type of duty.
     pub kind: DutyKind,
     /// Its slot, or the first slot of its epoch.
     pub slot: Slot,
-    /// The subcommittee, for the sync committee duties that a validator has one of per subcommittee.
+    /// The subcommittee, for the sync committee duties that a validator has one of per subcommittee; the
+    /// number of the message where several are allowed.
     pub part: u64,
 }

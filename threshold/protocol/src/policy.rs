@@ -6,14 +6,15 @@
 
 use std::ops::RangeInclusive;
 
-use eth_types::duty::{Duty, DutyClass, Message};
+use eth_types::containers::BUILDER_INDEX_SELF_BUILD;
+use eth_types::duty::{Duty, DutyClass, DutyKind, Message};
 use eth_types::network::Network;
 use eth_types::{Epoch, ExecutionAddress, PublicKey, Slot};
 
 use crate::message::{CosignRefusal, DutyMoment};
 use crate::timing::{UnixMillis, current_slot};
 
-/// Gas limits that a registration may name. Mainnet's target was 30 million in 2021 and doubled by
+/// Gas limits that a registration or a proposer's preferences may name. Mainnet's target was 30 million in 2021 and doubled by
 /// 2025; the bounds only keep out what no network uses.
 pub const GAS_LIMITS: RangeInclusive<u64> = 10_000_000..=1_000_000_000;
 
@@ -22,6 +23,14 @@ const CLOCK_SKEW_MILLIS: u64 = 1_000;
 
 /// Subcommittees of a sync committee (consensus-specs, Altair); moments name one.
 const SYNC_COMMITTEE_SUBNET_COUNT: u64 = 4;
+
+/// Builders that one operator's client may ask for bids for one slot: each request has an auth of its
+/// own. Clients are configured with a handful.
+const BUILDERS_PER_SLOT: u64 = 16;
+
+/// Preferences that one operator's client may state for one slot: they name the block that the
+/// proposers follow from, which a reorganisation changes. Fee recipient and gas limit are checked.
+const PREFERENCES_PER_SLOT: u64 = 4;
 
 /// A validator of the cluster, as far as policy needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +46,7 @@ pub struct Validator {
 pub struct Policy {
     /// Sign nothing that the own validator client did not ask for.
     pub own_client_only: bool,
-    /// Gas limits that a registration may name.
+    /// Gas limits that a registration or a proposer's preferences may name.
     pub gas_limits: RangeInclusive<u64>,
 }
 
@@ -75,6 +84,8 @@ impl Policy {
         // What is signed when its slot has come: up to an epoch ago.
         let come =
             |slot: Slot| slot <= soonest && slot.saturating_add(slots_per_epoch.get()) >= current;
+        // What only counts in its slot: that slot, or the one before.
+        let recent = |slot: Slot| slot <= soonest && slot.saturating_add(1) >= current;
         let kind = duty.kind();
         let moment = |slot, part| DutyMoment { kind, slot, part };
         let (moment, in_window) = match duty.message() {
@@ -94,10 +105,9 @@ impl Policy {
             }
             // Its slot is not signed, so each slot that is let in is another block root that a peer can
             // have signed: only the slot of the clock and the one before.
-            Message::SyncCommitteeMessage(message) => (
-                moment(message.slot, 0),
-                message.slot <= soonest && message.slot.saturating_add(1) >= current,
-            ),
+            Message::SyncCommitteeMessage(message) => {
+                (moment(message.slot, 0), recent(message.slot))
+            }
             Message::SyncCommitteeContributionAndProof(contribution) => (
                 moment(contribution.slot(), contribution.subcommittee_index()),
                 come(contribution.slot()),
@@ -120,16 +130,51 @@ impl Policy {
                 // It has no slot of its own; the one it is asked in bounds how many are signed.
                 (moment(current, 0), true)
             }
+            Message::PayloadAttestation(data) => (moment(data.slot, 0), recent(data.slot)),
+            Message::ExecutionPayloadEnvelope(envelope) => {
+                // Another builder's payload is signed with that builder's key.
+                if envelope.builder_index != BUILDER_INDEX_SELF_BUILD {
+                    return Err(CosignRefusal::BuildersMessage);
+                }
+                if envelope.payload.fee_recipient != validator.fee_recipient {
+                    return Err(CosignRefusal::FeeRecipient);
+                }
+                (moment(envelope.slot(), 0), recent(envelope.slot()))
+            }
+            Message::ProposerPreferences(preferences) => {
+                if preferences.fee_recipient != validator.fee_recipient {
+                    return Err(CosignRefusal::FeeRecipient);
+                }
+                if !self.gas_limits.contains(&preferences.target_gas_limit) {
+                    return Err(CosignRefusal::GasLimit);
+                }
+                let slot = preferences.proposal_slot;
+                (moment(slot, 0), ahead(slot.epoch(slots_per_epoch), 1))
+            }
+            Message::BuilderRequestAuth(auth) => {
+                (moment(auth.slot, 0), ahead(auth.slot.epoch(slots_per_epoch), 1))
+            }
             Message::Block(_)
             | Message::Attestation(_)
             | Message::Deposit(_)
-            | Message::VoluntaryExit(_) => return Err(CosignRefusal::WrongClass),
+            | Message::VoluntaryExit(_)
+            | Message::ExecutionPayloadBid(_) => return Err(CosignRefusal::WrongClass),
         };
         // Else a peer could have any number of messages signed, each for another one.
         if moment.part >= SYNC_COMMITTEE_SUBNET_COUNT {
             return Err(CosignRefusal::Subcommittee);
         }
         if in_window { Ok(moment) } else { Err(CosignRefusal::OutOfWindow) }
+    }
+}
+
+/// How many differing messages of one moment are co-signed for one operator.
+#[must_use]
+pub const fn messages_per_operator(kind: DutyKind) -> u64 {
+    match kind {
+        DutyKind::BuilderRequestAuth => BUILDERS_PER_SLOT,
+        DutyKind::ProposerPreferences => PREFERENCES_PER_SLOT,
+        _ => 1,
     }
 }
 

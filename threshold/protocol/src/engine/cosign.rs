@@ -12,7 +12,7 @@ use super::{Engine, Output, Purpose, QueuedSign};
 use crate::bls::PartialSignature;
 use crate::cluster::{KeyIndex, OperatorIndex, OperatorSet, PerOperator};
 use crate::message::{CosignAnswer, CosignRefusal, CosignRequest, DutyMoment, PeerMessage};
-use crate::policy::is_deterministic;
+use crate::policy::{is_deterministic, messages_per_operator};
 use crate::timing::UnixMillis;
 
 /// Epochs for which a co-signed duty is kept: its own and the two in which it may be asked for ahead.
@@ -56,7 +56,7 @@ enum OwnPart {
 #[derive(Debug, Default)]
 pub(super) struct Cosigns {
     entries: BTreeMap<CollectionKey, Cosign>,
-    /// The message that each operator had co-signed for a validator's duty: it gets one.
+    /// The messages that each operator had co-signed for a validator's duty: it gets one, or a few.
     granted: BTreeMap<(OperatorIndex, KeyIndex, DutyMoment), (Root, UnixMillis)>,
     /// How many of them are each operator's.
     granted_to: PerOperator<usize>,
@@ -273,7 +273,7 @@ impl Engine {
         self.config.policy.check(duty, known, &self.config.network, self.now)
     }
 
-    /// Whether a peer's request is in order, and the only differing one of its kind.
+    /// Whether a peer's request is in order, and not one differing message too many of its kind.
     fn admit(
         &mut self,
         from: OperatorIndex,
@@ -285,7 +285,14 @@ impl Engine {
         let expires = self.cosign_expiry();
         let of_validators = self.config.validators.len().saturating_mul(COSIGNS_PER_VALIDATOR);
         let bound = COSIGNS_PER_OPERATOR.saturating_add(of_validators);
-        self.cosigns.grant((from, validator, moment), root, expires, bound)
+        for number in 0..messages_per_operator(moment.kind) {
+            let moment = DutyMoment { part: moment.part + number, ..moment };
+            match self.cosigns.grant((from, validator, moment), root, expires, bound) {
+                Err(CosignRefusal::SecondMessage) => {}
+                outcome => return outcome,
+            }
+        }
+        Err(CosignRefusal::SecondMessage)
     }
 
     fn cosign_expiry(&self) -> UnixMillis {

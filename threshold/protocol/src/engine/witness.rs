@@ -146,6 +146,8 @@ impl Engine {
             Message::Deposit(deposit) if deposit.pubkey != known.public_key => {
                 Err(CosignRefusal::PublicKey)
             }
+            // It promises a builder's money, slot by slot: a cluster's keys are validators' keys.
+            Message::ExecutionPayloadBid(_) => Err(CosignRefusal::BuildersMessage),
             _ => Ok(()),
         }
     }
