@@ -27,7 +27,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run a node of a cluster.
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
     /// Run a signer with whole keys, in place of Web3Signer.
     Standalone(Box<standalone::StandaloneArgs>),
     /// Make a throwaway cluster on this machine, sign with it, and serve until Ctrl-C.

@@ -10,6 +10,7 @@
 
 mod network;
 mod source;
+mod tls;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -20,6 +21,8 @@ use eth_types::Root;
 
 pub use self::network::NetworkArgsError;
 pub use self::source::{CONFIG_FILE_NAME, ConfigError, parse};
+pub use self::tls::{TlsArgs, TlsArgsError};
+use crate::server::{IDLE_TIMEOUT, MAX_CONNECTIONS};
 
 /// Where the HTTP interface listens, and for whom.
 #[derive(Debug, Clone, Args)]
@@ -42,6 +45,65 @@ pub struct HttpArgs {
         alias = "http-host-whitelist"
     )]
     pub http_host_allowlist: Vec<String>,
+
+    /// Origins whose web pages may use the interface, separated by commas: https://dashboard.example:3000,
+    /// or * for any [default: none].
+    #[arg(long, value_name = "ORIGINS", value_delimiter = ',')]
+    pub http_cors_origins: Vec<String>,
+
+    /// Connections at once; above, an idle one is closed for each new one.
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value_t = u32::try_from(MAX_CONNECTIONS).unwrap_or(u32::MAX),
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub http_max_connections: u32,
+
+    /// Seconds after which an idle connection is closed; longer than clients keep theirs, which is up to
+    /// 90 s.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = IDLE_TIMEOUT.as_secs(),
+        value_parser = clap::value_parser!(u64).range(1..=MAX_IDLE_SECONDS)
+    )]
+    pub idle_connection_timeout_seconds: u64,
+
+    /// Whether every request is logged.
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        action = clap::ArgAction::Set,
+        default_value_t = false,
+        default_missing_value = "true"
+    )]
+    pub access_logs_enabled: bool,
+
+    /// HTTPS.
+    #[command(flatten)]
+    pub tls: TlsArgs,
+}
+
+/// A day: longer than anything else lasts.
+const MAX_IDLE_SECONDS: u64 = 86_400;
+
+/// As the options are without being given.
+impl Default for HttpArgs {
+    fn default() -> Self {
+        Self {
+            http_listen_host: "127.0.0.1".to_owned(),
+            http_listen_port: 9000,
+            http_host_allowlist: vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
+            http_cors_origins: Vec::new(),
+            http_max_connections: u32::try_from(MAX_CONNECTIONS).unwrap_or(u32::MAX),
+            idle_connection_timeout_seconds: IDLE_TIMEOUT.as_secs(),
+            access_logs_enabled: false,
+            tls: TlsArgs::default(),
+        }
+    }
 }
 
 /// Where figures for Prometheus are served.
@@ -194,6 +256,17 @@ impl FromStr for LogLevel {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_default_of_the_http_options_is_what_they_are_without_being_given() {
+        #[derive(clap::Parser)]
+        struct Command {
+            #[command(flatten)]
+            http: HttpArgs,
+        }
+        let parsed = <Command as clap::Parser>::parse_from(["synod"]).http;
+        assert_eq!(format!("{parsed:?}"), format!("{:?}", HttpArgs::default()));
+    }
 
     #[test]
     fn log_levels_are_levels_or_directives() {

@@ -19,6 +19,9 @@ pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json;
 /// `Content-Type` of text answers.
 pub(crate) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
+/// Seconds after which an overloaded server is worth another try.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
 /// Longest reason that is answered or logged, in characters. Reasons quote the request, and a request
 /// may hold a string of many megabytes.
 const REASON_LIMIT: usize = 1024;
@@ -32,6 +35,7 @@ const REASON_LIMIT: usize = 1024;
 /// | [`SigningRootMismatch`](Self::SigningRootMismatch) | 400 | `signing_root_mismatch` |
 /// | [`HostMissing`](Self::HostMissing) | 400 | `host_missing` |
 /// | [`HostNotAuthorized`](Self::HostNotAuthorized) | 403 | `host_not_authorized` |
+/// | [`OriginNotAllowed`](Self::OriginNotAllowed) | 403 | `origin_not_allowed` |
 /// | [`NotFound`](Self::NotFound) | 404 | `not_found` |
 /// | [`MethodNotAllowed`](Self::MethodNotAllowed) | 405 | `method_not_allowed` |
 /// | [`BodyTimeout`](Self::BodyTimeout) | 408 | `body_timeout` |
@@ -40,6 +44,7 @@ const REASON_LIMIT: usize = 1024;
 /// | [`Stuck`](Self::Stuck) | 500 | `stuck` |
 /// | [`Internal`](Self::Internal) | 500 | `internal` |
 /// | [`NotReady`](Self::NotReady) | 503 | `unavailable` |
+/// | [`Overloaded`](Self::Overloaded) | 503 | `overloaded` |
 /// | [`SignError::Policy`] | 400 | `policy` |
 /// | [`SignError::UnknownKey`] | 404 | `unknown_key` |
 /// | [`SignError::Slashing`] | 412 | `slashing` |
@@ -112,6 +117,23 @@ pub enum Refusal {
         /// The time limit.
         seconds: u64,
     },
+    /// A web page of an origin that is not allowed asks.
+    #[error(
+        "origin {origin:?} is not allowed: web pages may use the interface only if their origin is in \
+         --http-cors-origins"
+    )]
+    OriginNotAllowed {
+        /// The origin.
+        origin: String,
+    },
+    /// The server has more to do than it takes on.
+    #[error("overloaded ({class}): {reason}; ask again later")]
+    Overloaded {
+        /// What kind of work there is too much of.
+        class: &'static str,
+        /// Why this request is not taken on.
+        reason: &'static str,
+    },
     /// Something in the server broke that should not have.
     #[error("internal error: {0}")]
     Internal(String),
@@ -133,6 +155,7 @@ impl Refusal {
             Self::SigningRootMismatch { .. } => (StatusCode::BAD_REQUEST, "signing_root_mismatch"),
             Self::HostMissing => (StatusCode::BAD_REQUEST, "host_missing"),
             Self::HostNotAuthorized { .. } => (StatusCode::FORBIDDEN, "host_not_authorized"),
+            Self::OriginNotAllowed { .. } => (StatusCode::FORBIDDEN, "origin_not_allowed"),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
             Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::BodyTimeout { .. } => (StatusCode::REQUEST_TIMEOUT, "body_timeout"),
@@ -143,6 +166,7 @@ impl Refusal {
             Self::Stuck { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "stuck"),
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
             Self::NotReady(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            Self::Overloaded { .. } => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
             Self::Sign(SignError::Policy(_)) => (StatusCode::BAD_REQUEST, "policy"),
             Self::Sign(SignError::UnknownKey { .. }) => (StatusCode::NOT_FOUND, "unknown_key"),
             Self::Sign(SignError::Slashing(_)) => (StatusCode::PRECONDITION_FAILED, "slashing"),
@@ -213,19 +237,28 @@ impl ApiError {
             return json(status, &HostRefusedAnswer { message });
         }
         let error = self.refusal.text();
-        match form {
+        let mut response = match form {
             AnswerForm::Json => json(status, &ErrorAnswer { error }),
             AnswerForm::Text => (status, [(header::CONTENT_TYPE, TEXT)], error).into_response(),
+        };
+        if let Refusal::Overloaded { .. } = *self.refusal {
+            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
         }
+        response
     }
 
-    fn log(&self) {
+    fn log(&self, metrics: &Metrics) {
         let (status, reason) = self.refusal.status_and_reason();
         let duty = self.duty.map(tracing::field::display);
         let validator = self.validator.map(tracing::field::display);
         let text = self.refusal.text();
-        // A lost vote is an everyday event in a cluster; everything else should not go unseen.
-        if let Refusal::Sign(SignError::Outvoted { .. }) = *self.refusal {
+        // A lost vote is an everyday event in a cluster; everything else should not go unseen. A flood
+        // should, though, or the log would be one too.
+        if let Refusal::Overloaded { .. } = *self.refusal
+            && !metrics.overload_is_news()
+        {
+            tracing::debug!(status = status.as_u16(), reason, duty, validator, "{text}");
+        } else if let Refusal::Sign(SignError::Outvoted { .. }) = *self.refusal {
             tracing::info!(status = status.as_u16(), reason, duty, validator, "{text}");
         } else {
             tracing::warn!(status = status.as_u16(), reason, duty, validator, "{text}");
@@ -255,7 +288,7 @@ pub async fn report(State(metrics): State<Arc<Metrics>>, request: Request, next:
     let Some(error) = response.extensions_mut().remove::<ApiError>() else {
         return response;
     };
-    error.log();
+    error.log(&metrics);
     let (_, reason) = error.refusal.status_and_reason();
     metrics.count_refusal(reason);
     let mut rendered = error.render(form);

@@ -7,8 +7,10 @@
 #![forbid(unsafe_code)]
 
 pub mod accept;
+mod access_log;
 pub mod assemble;
 pub mod backend;
+mod body;
 pub mod cluster_backend;
 pub mod cluster_metrics;
 pub mod cmd;
@@ -17,8 +19,11 @@ pub mod control;
 pub mod duty;
 pub mod error;
 pub mod host;
+pub mod limits;
 pub mod listener;
 pub mod metrics;
+mod open_files;
+pub mod origin;
 pub mod router;
 mod routes;
 pub mod server;
@@ -26,3 +31,4 @@ pub mod serving;
 pub mod shutdown;
 pub mod standalone;
 pub mod telemetry;
+pub mod tls;

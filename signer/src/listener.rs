@@ -5,6 +5,7 @@ use std::io;
 use tokio::net::TcpListener;
 
 use crate::config::{HttpArgs, MetricsArgs};
+use crate::tls::ServerTls;
 
 /// Why nothing can listen where the options say.
 #[derive(Debug, thiserror::Error)]
@@ -40,12 +41,12 @@ pub enum ListenError {
 }
 
 impl HttpArgs {
-    /// Listens for signing requests. Warns if other machines can reach the address: whoever reaches it
-    /// can have anything signed that the rules allow.
+    /// Listens for signing requests. Warns if other machines can reach the address and are let in without
+    /// showing who they are: whoever reaches it can have anything signed that the rules allow.
     ///
     /// # Errors
     /// See [`ListenError`].
-    pub async fn listen(&self) -> Result<TcpListener, ListenError> {
+    pub async fn listen(&self, tls: Option<&ServerTls>) -> Result<TcpListener, ListenError> {
         let listener = bind(
             (&self.http_listen_host, "--http-listen-host"),
             (self.http_listen_port, "--http-listen-port"),
@@ -53,14 +54,33 @@ impl HttpArgs {
         .await?;
         if let Ok(address) = listener.local_addr()
             && !address.ip().is_loopback()
+            && let Some(warning) = exposure(tls.map(ServerTls::requires_client_certificates))
         {
-            tracing::warn!(
-                %address,
-                "signing requests are taken from other machines without authentication: let a \
-                 firewall admit the validator client only"
-            );
+            tracing::warn!(%address, "{warning}");
         }
         Ok(listener)
+    }
+}
+
+/// What is wrong with an address that other machines reach, given whether clients need a certificate there
+/// (`None` without TLS).
+fn exposure(client_certificates: Option<bool>) -> Option<&'static str> {
+    match client_certificates {
+        Some(true) => None,
+        Some(false) => Some(
+            "signing requests are taken from other machines without client authentication: whoever \
+             reaches the port can have anything signed that the rules allow. Give \
+             --tls-known-clients-file or --tls-client-ca-file without --tls-allow-any-client, or let a \
+             firewall admit the validator client only",
+        ),
+        None => Some(
+            "signing requests are taken from other machines without TLS and without client \
+             authentication: whoever reaches the port can have anything signed that the rules allow. \
+             Give --tls-certificate-file and --tls-key-file (or --tls-keystore-file and \
+             --tls-keystore-password-file) with --tls-known-clients-file or --tls-client-ca-file, or \
+             listen on the loopback (--http-listen-host 127.0.0.1), or let a firewall admit the \
+             validator client only",
+        ),
     }
 }
 

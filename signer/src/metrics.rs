@@ -2,6 +2,10 @@
 //!
 //! The registry is passed in, and holds what the other crates register too; nothing is global.
 
+mod edge;
+mod summary;
+mod throttle;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +21,9 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+pub use self::edge::{ConnectionMetrics, LimitMetrics};
+use self::summary::Summary;
+pub(crate) use self::throttle::Throttle;
 use crate::error::{ApiError, Refusal};
 
 /// Upper bounds of the latency buckets in seconds, from 100 us to the time after which every client
@@ -26,6 +33,9 @@ const LATENCY_BUCKETS: &[f64] = &[
     5.0, 12.0,
 ];
 
+/// A flood of requests is told of this often in the log.
+const OVERLOAD_LOG_INTERVAL: Duration = Duration::from_secs(1);
+
 /// The `result` label of a request that was answered with a signature.
 pub const RESULT_SIGNED: &str = "signed";
 /// The `result` label of a request whose client did not wait for the answer.
@@ -34,8 +44,8 @@ pub const RESULT_CLIENT_GONE: &str = "client_gone";
 /// The figures of the HTTP side.
 #[derive(Debug)]
 pub struct Metrics {
-    /// Web3Signer's name; the time from the whole body to the answer.
-    signing_duration: prometheus::Histogram,
+    /// Web3Signer's name and, for its dashboard's sake, its type; from the whole body to the answer.
+    signing_duration: Summary,
     missing_identifiers: IntCounter,
     signers_loaded: IntGauge,
     malformed_requests: IntCounter,
@@ -44,6 +54,7 @@ pub struct Metrics {
     sign_duration: HistogramVec,
     sign_in_flight: IntGauge,
     refusals: IntCounterVec,
+    overload_logged: Throttle,
 }
 
 impl Metrics {
@@ -63,12 +74,9 @@ impl Metrics {
             Ok(gauge)
         };
 
-        let signing_duration = prometheus::Histogram::with_opts(
-            HistogramOpts::new(
-                "signing_bls_signing_duration",
-                "Seconds from a whole signing request to its answer",
-            )
-            .buckets(LATENCY_BUCKETS.to_vec()),
+        let signing_duration = Summary::new(
+            "signing_bls_signing_duration",
+            "Seconds from a whole signing request to its answer, with quantiles of the last ten minutes",
         )?;
         registry.register(Box::new(signing_duration.clone()))?;
 
@@ -91,12 +99,22 @@ impl Metrics {
         )?;
         registry.register(Box::new(refusals.clone()))?;
 
+        #[cfg(target_os = "linux")]
+        registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         let release = IntGaugeVec::new(
             Opts::new("process_release", "The version of this program"),
             &["version"],
         )?;
         registry.register(Box::new(release.clone()))?;
         release.with_label_values(&[concat!("synod/", env!("CARGO_PKG_VERSION"))]).set(1);
+        let build = IntGaugeVec::new(
+            Opts::new("synod_build_info", "What this program was built as"),
+            &["version", "os", "arch", "profile"],
+        )?;
+        registry.register(Box::new(build.clone()))?;
+        let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
+        let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
+        build.with_label_values(&[env!("CARGO_PKG_VERSION"), os, arch, profile]).set(1);
 
         Ok(Self {
             signing_duration,
@@ -120,6 +138,7 @@ impl Metrics {
             sign_duration,
             sign_in_flight: gauge("synod_sign_in_flight", "Signing requests being worked on")?,
             refusals,
+            overload_logged: Throttle::new(OVERLOAD_LOG_INTERVAL),
         })
     }
 
@@ -145,7 +164,7 @@ impl Metrics {
         let seconds = elapsed.as_secs_f64();
         let duty = duty.map_or("unknown", DutyType::as_str);
         self.sign_duration.with_label_values(&[duty, result]).observe(seconds);
-        self.signing_duration.observe(seconds);
+        self.signing_duration.observe(elapsed);
         match result {
             RESULT_SIGNED => self.permitted_signings.inc(),
             "malformed" | "other_network" | "signing_root_mismatch" => {
@@ -155,6 +174,11 @@ impl Metrics {
             "slashing" => self.prevented_signings.inc(),
             _ => {}
         }
+    }
+
+    /// Whether one more refusal for overload is worth a line that people read.
+    pub(crate) fn overload_is_news(&self) -> bool {
+        self.overload_logged.allows()
     }
 
     /// Counts an answer other than 200.

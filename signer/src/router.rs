@@ -15,11 +15,15 @@ use prometheus::Registry;
 use tower::util::MapRequestLayer;
 use tower::{Layer, ServiceBuilder};
 
+use crate::access_log;
 use crate::backend::Backend;
 use crate::error::{self, ApiError, Refusal};
 use crate::host::{self, HostAllowList};
+use crate::limits::RequestLimits;
 use crate::metrics::{self, Metrics};
+use crate::origin::{self, AllowedOrigins};
 use crate::routes::{keys, probes, reload, sign, status, watermark};
+use crate::tls::ServerTls;
 
 /// What the routes work with.
 #[derive(Clone)]
@@ -32,17 +36,50 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// The host names under which the server answers.
     pub hosts: HostAllowList,
+    /// The origins whose web pages are let in.
+    pub origins: AllowedOrigins,
+    /// How much is taken on at once.
+    pub limits: RequestLimits,
+    /// TLS, which reloads with the keys.
+    pub tls: Option<ServerTls>,
+    /// Log every request.
+    pub access_log: bool,
+}
+
+impl App {
+    /// An interface as it is without options: for the loopback's names, no web pages, without TLS.
+    pub fn new(backend: Arc<dyn Backend>, network: Network, metrics: Arc<Metrics>) -> Self {
+        Self {
+            backend,
+            network,
+            metrics,
+            hosts: HostAllowList::new(["localhost", "127.0.0.1"]),
+            origins: AllowedOrigins::default(),
+            limits: RequestLimits::default(),
+            tls: None,
+            access_log: false,
+        }
+    }
 }
 
 /// The signing interface.
 pub fn router(app: App) -> Router {
-    let hosts = app.hosts.clone();
-    let metrics = app.metrics.clone();
+    let (hosts, metrics, access_log) = (app.hosts.clone(), app.metrics.clone(), app.access_log);
+    let origins = app.origins.clone();
     let routes = routes()
         .into_iter()
         .fold(Router::new(), |routes, (path, methods)| routes.route(path, methods))
         .with_state(app);
-    surround(routes, hosts, metrics)
+    let mut routes = collapsed(routes);
+    if let Some(cors) = origins.layer() {
+        routes = routes.layer(cors);
+    }
+    let routes = routes.layer(axum::middleware::from_fn_with_state(origins, origin::check));
+    let surrounded = surround(routes, hosts, metrics);
+    if access_log {
+        return surrounded.layer(axum::middleware::from_fn(access_log::log));
+    }
+    surrounded
 }
 
 /// The paths of [`router`], in the spelling of the OpenAPI document.
@@ -66,15 +103,19 @@ fn routes() -> Vec<(&'static str, MethodRouter<App>)> {
 
 /// The metrics interface, for a listener of its own.
 pub fn metrics_router(registry: Registry, metrics: Arc<Metrics>, hosts: HostAllowList) -> Router {
-    surround(metrics::routes(registry), hosts, metrics)
+    surround(collapsed(metrics::routes(registry)), hosts, metrics)
+}
+
+/// The routes for paths in which slashes may be doubled, and answers for paths that are none.
+fn collapsed(routes: Router) -> Router {
+    let routes = routes.fallback(not_found).method_not_allowed_fallback(method_not_allowed);
+    // A layer on the routes would run after a route has been chosen.
+    Router::new().fallback_service(MapRequestLayer::new(collapse_slashes).layer(routes))
 }
 
 /// What every listener's routes have around them.
 fn surround(routes: Router, hosts: HostAllowList, metrics: Arc<Metrics>) -> Router {
-    let routes = routes.fallback(not_found).method_not_allowed_fallback(method_not_allowed);
-    // A layer on the routes would run after a route has been chosen.
-    let normalised = MapRequestLayer::new(collapse_slashes).layer(routes);
-    Router::new().fallback_service(normalised).layer(
+    routes.layer(
         ServiceBuilder::new()
             .layer(axum::middleware::from_fn_with_state(metrics, error::report))
             .layer(axum::middleware::from_fn_with_state(hosts, host::check)),

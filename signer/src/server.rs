@@ -1,54 +1,101 @@
-//! The HTTP server: accepts connections, speaks HTTP/1.1 and HTTP/2 (also without TLS), and stops
+//! The HTTP server: accepts connections, speaks HTTP/1.1 and HTTP/2 with and without TLS, and stops
 //! without cutting off what runs.
+//!
+//! What a client can take from it is bounded: connections ([`ServerOptions::max_connections`], the idle
+//! ones make room for new ones), handshakes at once, the time for a handshake, for a request's header, and
+//! for doing nothing.
+
+mod activity;
+mod connection;
+mod connections;
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio_io_timeout::TimeoutStream;
 
-/// How long a connection may be idle. Clients keep idle connections for up to 90 s (Go, reqwest) and
-/// do not repeat a POST that runs into a closing one: the server must not be the first to close.
+pub use self::connection::ClientAddress;
+use self::connection::Setup;
+use self::connections::Connections;
+use crate::metrics::ConnectionMetrics;
+use crate::tls::ServerTls;
+
+/// How long a connection may be idle unless an option says otherwise. Clients keep idle connections for up
+/// to 90 s (Go, reqwest) and do not repeat a POST that runs into a closing one: the server must not be
+/// the first to close.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
-/// An HTTP/2 connection is asked for a sign of life this often, so that a live one is never idle.
-const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(40);
-/// How long the answer to that may take.
-const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(20);
-/// Requests at once on one HTTP/2 connection: a validator client with one connection asks for the
-/// attestations of all its keys of a slot together.
-const HTTP2_STREAMS: u32 = 1024;
-/// Connections at once; more wait in the listener's backlog. Nimbus opens one per validator.
-const MAX_CONNECTIONS: usize = 8192;
+/// How long a request's header may take from its first byte on. It fits in a packet or two.
+pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a TLS handshake may take from the client's first byte on: two round trips.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// TLS handshakes at once; others wait with what they have sent. Each holds tens of kilobytes.
+const MAX_HANDSHAKES: usize = 1024;
+/// Connections at once unless an option says otherwise. Nimbus opens one for each validator: this is
+/// enough for 10,000 of them.
+pub const MAX_CONNECTIONS: usize = 16_384;
 /// How long running requests get at shutdown: under the 10 s that container runtimes wait before they
 /// kill, so that the database can still be closed.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(8);
 /// Pause after a failed `accept`, most often because the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How a listener is served.
+#[derive(Debug, Clone)]
+pub struct ServerOptions {
+    /// HTTPS instead of HTTP.
+    pub tls: Option<ServerTls>,
+    /// How long a connection may be idle.
+    pub idle_timeout: Duration,
+    /// Connections at once. Above, an idle one is closed for each new one.
+    pub max_connections: usize,
+    /// Where connections are counted, if they are.
+    pub metrics: Option<ConnectionMetrics>,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            tls: None,
+            idle_timeout: IDLE_TIMEOUT,
+            max_connections: MAX_CONNECTIONS,
+            metrics: None,
+        }
+    }
+}
+
 /// Serves `app` on `listener` until `shutdown` completes, then stops accepting, lets running requests
 /// finish for at most [`SHUTDOWN_GRACE`] with `Connection: close` in their answers, closes idle
 /// connections, and returns.
-pub async fn serve(listener: TcpListener, app: Router, shutdown: impl Future<Output = ()>) {
-    let builder = connection_builder();
-    let graceful = GracefulShutdown::new();
-    let mut connections = JoinSet::new();
+pub async fn serve(
+    listener: TcpListener,
+    app: Router,
+    options: ServerOptions,
+    shutdown: impl Future<Output = ()>,
+) {
+    let (drain, draining) = watch::channel(false);
+    let open = Arc::new(Connections::new(options.max_connections));
+    let setup = Arc::new(Setup {
+        builder: connection::builder(options.idle_timeout),
+        app,
+        handshakes: Semaphore::new(MAX_HANDSHAKES),
+        options,
+        draining,
+    });
+    let mut tasks = JoinSet::new();
 
     tokio::pin!(shutdown);
     loop {
         tokio::select! {
             biased;
             () = &mut shutdown => break,
-            Some(ended) = connections.join_next() => log_panic(ended),
-            accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
-                Ok((stream, _)) => {
-                    let watcher = graceful.watcher();
-                    connections.spawn(connection(builder.clone(), stream, app.clone(), watcher));
+            Some(ended) = tasks.join_next() => log_panic(ended),
+            accepted = accept(&listener, &open) => match accepted {
+                Ok((stream, address, place)) => {
+                    tasks.spawn(connection::run(Arc::clone(&setup), stream, address, place));
                 }
                 Err(error) => pause_after(error).await,
             },
@@ -56,53 +103,27 @@ pub async fn serve(listener: TcpListener, app: Router, shutdown: impl Future<Out
     }
     drop(listener);
 
-    tracing::debug!(connections = graceful.count(), "closing connections");
-    if tokio::time::timeout(SHUTDOWN_GRACE, graceful.shutdown()).await.is_err() {
+    tracing::debug!(connections = tasks.len(), "closing connections");
+    // They hold the other end.
+    let _ = drain.send(true);
+    let all_ended = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(SHUTDOWN_GRACE, all_ended).await.is_err() {
         tracing::warn!(
-            connections = connections.len(),
+            connections = tasks.len(),
             "requests still running after {} s are cut off",
             SHUTDOWN_GRACE.as_secs()
         );
     }
-    connections.shutdown().await;
+    tasks.shutdown().await;
 }
 
-/// How connections speak HTTP.
-fn connection_builder() -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
-    // In HTTP/1.1 the time between two requests counts as time to read the second one's header.
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE_TIMEOUT);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(HTTP2_STREAMS)
-        .keep_alive_interval(HTTP2_PING_INTERVAL)
-        .keep_alive_timeout(HTTP2_PING_TIMEOUT);
-    builder
-}
-
-async fn connection(
-    builder: Builder<TokioExecutor>,
-    stream: TcpStream,
-    app: Router,
-    watcher: Watcher,
-) {
-    // Answers are small and awaited: do not hold them back to fill a packet.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY");
-    }
-    // Ends connections that say nothing, in whatever state they are.
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_read_timeout(Some(IDLE_TIMEOUT));
-    stream.set_write_timeout(Some(IDLE_TIMEOUT));
-    let stream = Box::pin(stream);
-
-    let service = TowerToHyperService::new(app);
-    let serving = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-    if let Err(error) = watcher.watch(serving).await {
-        // The client went away, timed out, or does not speak HTTP.
-        tracing::debug!(error, "connection ended");
-    }
+async fn accept(
+    listener: &TcpListener,
+    open: &Arc<Connections>,
+) -> io::Result<(tokio::net::TcpStream, std::net::SocketAddr, connections::Place)> {
+    open.wait_for_room().await;
+    let (stream, address) = listener.accept().await?;
+    Ok((stream, address, open.enter()))
 }
 
 /// An error of one connection-to-be concerns nobody else; any other is waited out.

@@ -3,19 +3,28 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use eth_types::network::Network;
 use prometheus::Registry;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::backend::Backend;
 use crate::config::{HttpArgs, MetricsArgs};
 use crate::host::HostAllowList;
-use crate::metrics::Metrics;
+use crate::limits::{LimitSizes, RequestLimits};
+use crate::metrics::{ConnectionMetrics, LimitMetrics, Metrics};
+use crate::open_files;
+use crate::origin::AllowedOrigins;
 use crate::router::{App, metrics_router, router};
-use crate::server::serve;
+use crate::server::{ServerOptions, serve};
+use crate::tls::ServerTls;
+
+/// Connections of the metrics listener at once: a Prometheus or two and a few people.
+const METRICS_CONNECTIONS: usize = 64;
 
 /// Sockets that are bound and not served yet. Binding them comes first at a start: a second start of
 /// the same node fails there, with a message about it, and what follows is not begun in vain.
@@ -23,15 +32,25 @@ use crate::server::serve;
 pub struct Listeners {
     http: TcpListener,
     metrics: Option<TcpListener>,
+    tls: Option<ServerTls>,
 }
 
 impl Listeners {
-    /// Binds what the options ask for.
+    /// Reads the TLS files and binds what the options ask for.
     ///
     /// # Errors
-    /// An address is in use or refused, see [`ListenError`](crate::listener::ListenError).
+    /// The TLS options do not fit together ([`TlsArgsError`](crate::config::TlsArgsError)), their files
+    /// cannot be used ([`TlsError`](crate::tls::TlsError)), or an address is in use or refused
+    /// ([`ListenError`](crate::listener::ListenError)).
     pub async fn bind(http: &HttpArgs, metrics: &MetricsArgs) -> anyhow::Result<Self> {
-        Ok(Self { http: http.listen().await?, metrics: metrics.listen().await? })
+        let tls = match http.tls.files()? {
+            Some(files) => {
+                Some(tokio::task::spawn_blocking(move || ServerTls::open(files)).await??)
+            }
+            None => None,
+        };
+        let http = http.listen(tls.as_ref()).await?;
+        Ok(Self { http, metrics: metrics.listen().await?, tls })
     }
 }
 
@@ -55,38 +74,54 @@ pub struct Serving {
     pub metrics: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     servers: Vec<JoinHandle<()>>,
+    /// They end when this is dropped.
+    _tasks: JoinSet<()>,
 }
 
 impl Serving {
     /// Serves `backend`, and the figures of `registry`.
     ///
     /// # Errors
-    /// The operating system does not tell the addresses.
+    /// The operating system does not tell the addresses, an option is refused, or a figure is registered
+    /// already.
     pub fn start(
         listeners: Listeners,
         options: ServingOptions<'_>,
         backend: Arc<dyn Backend>,
         registry: Registry,
         metrics: Arc<Metrics>,
-    ) -> std::io::Result<Self> {
+    ) -> anyhow::Result<Self> {
         let http = listeners.http.local_addr()?;
         let metrics_address =
             listeners.metrics.as_ref().map(TcpListener::local_addr).transpose()?;
         let (stop, stopped) = watch::channel(false);
+        let tls = listeners.tls;
+        let limits = LimitMetrics::register(&registry)?;
         let app = App {
-            backend,
-            network: options.network,
-            metrics: Arc::clone(&metrics),
             hosts: HostAllowList::new(&options.http.http_host_allowlist),
+            origins: AllowedOrigins::new(&options.http.http_cors_origins)?,
+            limits: RequestLimits::new(&LimitSizes::default(), Some(limits)),
+            tls: tls.clone(),
+            access_log: options.http.access_logs_enabled,
+            ..App::new(backend.clone(), options.network, Arc::clone(&metrics))
         };
-        let mut servers =
-            vec![tokio::spawn(serve(listeners.http, router(app), stop_signal(stopped.clone())))];
+        let connections = ConnectionMetrics::register(&registry, tls.as_ref())?;
+        let server = server_options(options.http, tls.clone(), connections);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(reload_on_hangup(backend, tls.clone()));
+        if let Some(tls) = tls {
+            tasks.spawn(tls.watch());
+        }
+        let stopping = stop_signal(stopped.clone());
+        let mut servers = vec![tokio::spawn(serve(listeners.http, router(app), server, stopping))];
         if let Some(listener) = listeners.metrics {
             let hosts = HostAllowList::new(&options.metrics.metrics_host_allowlist);
             let app = metrics_router(registry, metrics, hosts);
-            servers.push(tokio::spawn(serve(listener, app, stop_signal(stopped))));
+            let options =
+                ServerOptions { max_connections: METRICS_CONNECTIONS, ..Default::default() };
+            servers.push(tokio::spawn(serve(listener, app, options, stop_signal(stopped))));
         }
-        Ok(Self { http, metrics: metrics_address, stop, servers })
+        Ok(Self { http, metrics: metrics_address, stop, servers, _tasks: tasks })
     }
 
     /// Stops accepting, and returns when what runs is finished or its time is up.
@@ -97,6 +132,44 @@ impl Serving {
             if let Err(error) = server.await {
                 tracing::error!(%error, "a server ended badly");
             }
+        }
+    }
+}
+
+fn server_options(
+    http: &HttpArgs,
+    tls: Option<ServerTls>,
+    connections: ConnectionMetrics,
+) -> ServerOptions {
+    let wanted = usize::try_from(http.http_max_connections).unwrap_or(usize::MAX);
+    let possible = open_files::connections();
+    if possible < wanted {
+        tracing::warn!(
+            "the limit of open files allows {possible} connections, not {wanted} \
+             (--http-max-connections): raise it (ulimit -n, LimitNOFILE)"
+        );
+    }
+    ServerOptions {
+        tls,
+        idle_timeout: Duration::from_secs(http.idle_connection_timeout_seconds),
+        max_connections: wanted.min(possible),
+        metrics: Some(connections),
+    }
+}
+
+/// SIGHUP does what `POST /reload` does.
+async fn reload_on_hangup(backend: Arc<dyn Backend>, tls: Option<ServerTls>) {
+    let mut hangups = match signal(SignalKind::hangup()) {
+        Ok(hangups) => hangups,
+        Err(error) => return tracing::warn!(%error, "SIGHUP cannot be listened for"),
+    };
+    while hangups.recv().await.is_some() {
+        match backend.reload() {
+            Ok(()) => tracing::info!("SIGHUP: the keys are being read anew"),
+            Err(refused) => tracing::info!("SIGHUP: {refused}"),
+        }
+        if let Some(tls) = &tls {
+            tls.reload_and_log().await;
         }
     }
 }

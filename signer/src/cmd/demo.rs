@@ -201,9 +201,9 @@ fn node_options(dir: &Path, http_port: u16, peers: &[String], network: &Network)
     NodeOptions {
         data_dir: dir.to_owned(),
         http: HttpArgs {
-            http_listen_host: "127.0.0.1".into(),
             http_listen_port: http_port,
             http_host_allowlist: allowed.clone(),
+            ..HttpArgs::default()
         },
         metrics: MetricsArgs {
             metrics_enabled: false,

@@ -17,12 +17,23 @@ const ACCEPTED: &str = "Reload operation accepted and is running in the backgrou
 /// What Web3Signer answers while one runs.
 const RUNNING: &str = "A reload operation is already in progress. Please try again later.";
 
-/// Starts reading the keys anew.
+/// What a node answers whose keys are fixed, and whose certificates are not.
+const CERTIFICATES: &str = "The TLS certificates are being read anew. The keys of this node are fixed \
+                            while it runs.";
+
+/// Starts reading the keys anew, and the TLS certificates.
 pub(crate) async fn start(State(app): State<App>) -> Response {
+    if let Some(tls) = app.tls.clone() {
+        // It logs how that went.
+        tokio::spawn(async move { tls.reload_and_log().await });
+    }
     let (status, outcome, message) = match app.backend.reload() {
         Ok(()) => (StatusCode::ACCEPTED, ReloadOutcome::Accepted, ACCEPTED.to_owned()),
         Err(ReloadRefused::Running) => {
             (StatusCode::CONFLICT, ReloadOutcome::Error, RUNNING.to_owned())
+        }
+        Err(ReloadRefused::Unsupported) if app.tls.is_some() => {
+            (StatusCode::ACCEPTED, ReloadOutcome::Accepted, CERTIFICATES.to_owned())
         }
         Err(refused @ ReloadRefused::Unsupported) => {
             (StatusCode::NOT_IMPLEMENTED, ReloadOutcome::Error, refused.to_string())

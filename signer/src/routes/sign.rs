@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use api_spec::{DutyType, SignAnswer, SignRequest};
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -11,23 +11,17 @@ use axum::response::{IntoResponse, Response};
 use eth_types::duty::Duty;
 use eth_types::network::Network;
 use eth_types::{PublicKey, Signature};
-use futures::TryStreamExt;
 
 use crate::accept::AnswerForm;
+use crate::body::{self, WholeBody};
 use crate::duty;
 use crate::error::{ApiError, Refusal, TEXT, chain, json};
 use crate::metrics::{RESULT_SIGNED, SignAttempt};
 use crate::router::App;
 
-/// Longest body. A whole execution payload as JSON, which the next fork's requests may hold, is several
-/// megabytes; an Electra aggregate stays under 100 KiB.
-const BODY_LIMIT: usize = 32 * 1024 * 1024;
 /// Bodies above this are parsed and hashed on a thread of their own, so as not to hold up the small
 /// ones.
 const INLINE_BODY: usize = 64 * 1024;
-/// A client that stops sending in mid-body is given up after this time; the slowest client gives up
-/// on the answer by then.
-const BODY_TIMEOUT: Duration = Duration::from_secs(12);
 /// Backends keep shorter deadlines of their own. This one is there so that a backend's fault does not
 /// tie up connections: no client waits longer (Lighthouse 12 s).
 const SIGN_TIMEOUT: Duration = Duration::from_secs(12);
@@ -40,7 +34,7 @@ pub(crate) async fn sign(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let body = read_body(&headers, body).await?;
+    let body = body::read(&app.limits, &headers, body).await?;
 
     let mut attempt = app.metrics.sign_started();
     let outcome = sign_body(&app, identifier, body, &mut attempt).await;
@@ -55,16 +49,17 @@ pub(crate) async fn sign(
 async fn sign_body(
     app: &App,
     identifier: Result<Path<String>, PathRejection>,
-    body: Bytes,
+    body: WholeBody,
     attempt: &mut SignAttempt,
 ) -> Result<Signature, ApiError> {
     let validator = parse_identifier(identifier)?;
     attempt.validator = Some(validator);
-    let parsed = parse(body, app.network.clone()).await;
+    let parsed = parse(app, body).await;
     attempt.duty = parsed.duty_type;
-    let signed = match parsed.duty {
-        Ok(duty) => call_backend(app, validator, duty).await,
-        Err(refusal) => Err(refusal),
+    let signed = match (parsed.duty, parsed.duty_type) {
+        (Ok(duty), Some(duty_type)) => call_backend(app, validator, duty_type, duty).await,
+        (Ok(_), None) => Err(Refusal::Internal("a duty without a type".to_owned())),
+        (Err(refusal), _) => Err(refusal),
     };
     signed.map_err(|refusal| {
         let error = ApiError::from(refusal).with_validator(validator);
@@ -75,7 +70,13 @@ async fn sign_body(
     })
 }
 
-async fn call_backend(app: &App, validator: PublicKey, duty: Duty) -> Result<Signature, Refusal> {
+async fn call_backend(
+    app: &App,
+    validator: PublicKey,
+    duty_type: DutyType,
+    duty: Duty,
+) -> Result<Signature, Refusal> {
+    let _admitted = app.limits.admit(duty_type).await?;
     match tokio::time::timeout(SIGN_TIMEOUT, app.backend.sign(validator, duty)).await {
         Ok(signed) => signed.map_err(Refusal::from),
         Err(_) => Err(Refusal::Stuck { seconds: SIGN_TIMEOUT.as_secs() }),
@@ -86,44 +87,6 @@ fn answer(signature: Signature, form: AnswerForm) -> Response {
     match form {
         AnswerForm::Json => json(StatusCode::OK, &SignAnswer { signature }),
         AnswerForm::Text => ([(header::CONTENT_TYPE, TEXT)], signature.to_string()).into_response(),
-    }
-}
-
-/// Reads the whole body within [`BODY_LIMIT`] and [`BODY_TIMEOUT`].
-async fn read_body(headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
-    if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
-        && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
-    {
-        let encoding = String::from_utf8_lossy(encoding.as_bytes()).into_owned();
-        return Err(Refusal::ContentEncoding { encoding });
-    }
-    let too_large = || Refusal::BodyTooLarge { limit: BODY_LIMIT };
-    let declared = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.parse::<usize>().ok());
-    if declared.is_some_and(|length| length > BODY_LIMIT) {
-        return Err(too_large());
-    }
-    let collect = async {
-        // The declared length is not trusted for the allocation: memory grows with what arrives.
-        let mut whole = Vec::with_capacity(declared.unwrap_or(0).min(INLINE_BODY));
-        let mut chunks = body.into_data_stream();
-        while let Some(chunk) = chunks
-            .try_next()
-            .await
-            .map_err(|error| Refusal::Malformed(format!("the body broke off: {error}")))?
-        {
-            if whole.len() + chunk.len() > BODY_LIMIT {
-                return Err(too_large());
-            }
-            whole.extend_from_slice(&chunk);
-        }
-        Ok(Bytes::from(whole))
-    };
-    match tokio::time::timeout(BODY_TIMEOUT, collect).await {
-        Ok(collected) => collected,
-        Err(_) => Err(Refusal::BodyTimeout { seconds: BODY_TIMEOUT.as_secs() }),
     }
 }
 
@@ -141,10 +104,12 @@ struct Parsed {
     duty: Result<Duty, Refusal>,
 }
 
-async fn parse(body: Bytes, network: Network) -> Parsed {
+async fn parse(app: &App, body: WholeBody) -> Parsed {
     if body.len() <= INLINE_BODY {
-        return parse_now(&body, &network);
+        return parse_now(&body, &app.network);
     }
+    let _place = app.limits.large_parse().await;
+    let network = app.network.clone();
     let task = tokio::task::spawn_blocking(move || parse_now(&body, &network));
     task.await.unwrap_or_else(|error| Parsed {
         duty_type: None,

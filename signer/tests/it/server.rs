@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use signer::config::HttpArgs;
-use signer::server::{SHUTDOWN_GRACE, serve};
+use signer::server::{SHUTDOWN_GRACE, ServerOptions, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
@@ -36,7 +36,12 @@ impl Running {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let server = server(backend);
-        let served = tokio::spawn(serve(listener, server.router.clone(), stopped.map(|_| ())));
+        let served = tokio::spawn(serve(
+            listener,
+            server.router.clone(),
+            ServerOptions::default(),
+            stopped.map(|_| ()),
+        ));
         Self { server, address, stop: Some(stop), served }
     }
 
@@ -265,23 +270,19 @@ async fn what_is_not_http_is_answered_with_400_and_harms_nobody() {
 async fn a_port_in_use_is_named_with_the_option_that_changes_it() {
     let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = other.local_addr().unwrap().port();
-    let http = HttpArgs {
-        http_listen_host: "127.0.0.1".to_owned(),
-        http_listen_port: port,
-        http_host_allowlist: Vec::new(),
-    };
+    let http = HttpArgs { http_listen_port: port, ..HttpArgs::default() };
     assert_eq!(
-        http.listen().await.unwrap_err().to_string(),
+        http.listen(None).await.unwrap_err().to_string(),
         format!(
             "127.0.0.1:{port} is in use by another program: stop that, or choose another port with \
              --http-listen-port"
         )
     );
     let elsewhere = HttpArgs { http_listen_host: "192.0.2.1".to_owned(), ..http.clone() };
-    let error = elsewhere.listen().await.unwrap_err().to_string();
+    let error = elsewhere.listen(None).await.unwrap_err().to_string();
     assert!(error.starts_with(&format!("cannot listen on 192.0.2.1:{port}")), "{error}");
     let free = HttpArgs { http_listen_port: 0, http_listen_host: "[::1]".to_owned(), ..http };
-    if let Err(error) = free.listen().await {
+    if let Err(error) = free.listen(None).await {
         println!("skipped: no IPv6 here ({error})");
     }
 }

@@ -139,12 +139,8 @@ pub(crate) fn server_on(network: &str, backend: Fake) -> Server {
     let metrics = Arc::new(Metrics::register(&registry).unwrap());
     let hosts = HostAllowList::new(["localhost", "127.0.0.1"]);
     let backend = Arc::new(backend);
-    let app = App {
-        backend: backend.clone(),
-        network: Network::by_name(network).unwrap(),
-        metrics: metrics.clone(),
-        hosts: hosts.clone(),
-    };
+    let network = Network::by_name(network).unwrap();
+    let app = App::new(backend.clone(), network, metrics.clone());
     Server {
         router: router(app),
         metrics_router: metrics_router(registry, metrics, hosts),
