@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::mpsc::{self, SyncSender, TrySendError};
-use std::sync::{Arc, Mutex, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, RwLockReadGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -61,6 +61,9 @@ struct Inner {
     identity: Identity,
     strategy: Strategy,
     access: Access,
+    looks_restored: Option<String>,
+    /// Held by the import that runs.
+    importing: Mutex<()>,
     /// `None` once closed.
     jobs: Mutex<Option<SyncSender<Job>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -85,8 +88,17 @@ impl SlashingDb {
         let now = files::seconds(SystemTime::now());
         let (mut store, memory) =
             Store::open(path, identity, options.strategy, now, options.verify)?;
+        let mut looks_restored = None;
         let sidecar = match options.access {
-            Access::Maintain => None,
+            Access::Maintain => match start::compare(&store, &memory, progress.as_ref()) {
+                Ok(()) => Some(start::start_sidecar(&store)?),
+                Err(OpenError::Restored { what, .. }) => {
+                    start::set_apart(&mut store, progress.as_ref())?;
+                    looks_restored = Some(what);
+                    None
+                }
+                Err(error) => return Err(error),
+            },
             Access::Sign => {
                 if !options.accept_restored {
                     start::compare(&store, &memory, progress.as_ref())?;
@@ -108,6 +120,8 @@ impl SlashingDb {
                 identity: identity.clone(),
                 strategy: options.strategy,
                 access: options.access,
+                looks_restored,
+                importing: Mutex::new(()),
                 jobs: Mutex::new(Some(jobs)),
                 thread: Mutex::new(Some(thread)),
             }),
@@ -175,6 +189,13 @@ impl SlashingDb {
         self.inner.strategy
     }
 
+    /// Why the database looks restored from an old copy, if it does and was opened for maintenance all
+    /// the same. What is imported does not change that: to sign with it somebody has to accept it.
+    #[must_use]
+    pub fn looks_restored(&self) -> Option<&str> {
+        self.inner.looks_restored.as_deref()
+    }
+
     /// How the database is doing.
     ///
     /// # Errors
@@ -232,6 +253,12 @@ impl SlashingDb {
     /// What is known without a look at the disk.
     pub(crate) fn memory(&self) -> RwLockReadGuard<'_, Memory> {
         self.inner.shared.memory()
+    }
+
+    /// Waits until no other import runs, and keeps others waiting while the guard lives: each has to
+    /// find the marks of its unfinished validators as it left them.
+    pub(crate) fn import_alone(&self) -> MutexGuard<'_, ()> {
+        held(&self.inner.importing)
     }
 
     /// Nothing is moved or pruned while the guard lives.

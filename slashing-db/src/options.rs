@@ -11,7 +11,8 @@ pub enum Access {
     /// To sign. Counts a start, and refuses a database that looks restored from an old copy.
     #[default]
     Sign,
-    /// To import, export and look: nothing is recorded for signing, and nothing is pruned.
+    /// To import, export and look: nothing is recorded for signing, and nothing is pruned. A database
+    /// that looks restored is opened, and stays refused for signing.
     Maintain,
 }
 

@@ -94,6 +94,15 @@ pub(crate) fn compare(
     Ok(())
 }
 
+/// Makes sure that a database that is behind its sidecar stays refused: what is imported into it counts
+/// as changes, with which it would catch up.
+pub(crate) fn set_apart(store: &mut Store, progress: Option<&Progress>) -> Result<(), OpenError> {
+    if progress.is_none_or(|progress| progress.database_id != store.metadata().database_id) {
+        return Ok(());
+    }
+    store.rename().map_err(|source| OpenError::Sqlite { path: store.path().to_owned(), source })
+}
+
 pub(crate) fn start_sidecar(store: &Store) -> Result<Sidecar, OpenError> {
     Sidecar::begin(store.path(), &store.progress())
         .map_err(|source| file_error("write", &Sidecar::path_of(store.path()), source))

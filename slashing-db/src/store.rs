@@ -135,6 +135,14 @@ impl Store {
         })
     }
 
+    /// Gives the database another id: from now on its sidecar belongs to another database.
+    pub(crate) fn rename(&mut self) -> rusqlite::Result<()> {
+        self.change(|metadata, conn| {
+            metadata.database_id = schema::random_id(conn)?;
+            Ok(())
+        })
+    }
+
     /// A durable change that means nothing: whether writing works.
     pub(crate) fn probe(&mut self) -> rusqlite::Result<()> {
         self.change(|_, _| Ok(()))

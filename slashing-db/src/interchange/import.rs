@@ -61,7 +61,7 @@ pub enum ImportError {
 impl SlashingDb {
     /// Merges an interchange file. `keys` says which validator a key of the file is: itself, the
     /// validator that a key share belongs to, or `None` for a key that is not ours, which is refused.
-    /// `progress` is called now and then. Signing goes on meanwhile; the import takes turns with it.
+    /// `progress` is called now and then. Signing goes on meanwhile; the import takes turns with it, and waits for another that runs.
     ///
     /// The file is read twice: first to find out who can be taken over, then to do it. Memory does not
     /// grow with the number of records.
@@ -74,6 +74,7 @@ impl SlashingDb {
         keys: &dyn Fn(&PublicKey) -> Option<PublicKey>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<ImportReport, ImportError> {
+        let _alone = self.import_alone();
         let start = from.stream_position().map_err(ImportError::Read)?;
         let end = from.seek(SeekFrom::End(0)).map_err(ImportError::Read)?;
         let mut steps = Steps { done: 0, total: 2 * end.saturating_sub(start), progress };

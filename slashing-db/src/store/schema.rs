@@ -127,12 +127,17 @@ fn version(conn: &Connection, path: &Path) -> Result<Option<i64>, OpenError> {
     Ok(Some(version))
 }
 
+/// What tells a database from every other.
+pub(crate) fn random_id(conn: &Connection) -> rusqlite::Result<[u8; 16]> {
+    conn.query_row("SELECT randomblob(16)", [], |row| row.get(0))
+}
+
 fn create(conn: &mut Connection, identity: &Identity, now: u64) -> rusqlite::Result<()> {
     let tx = conn.transaction_with_behavior(TransactionBehavior::Exclusive)?;
     tx.execute_batch(SCHEMA)?;
     tx.pragma_update(None, "application_id", APPLICATION_ID)?;
     tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-    let database_id = tx.query_row("SELECT randomblob(16)", [], |row| row.get(0))?;
+    let database_id = random_id(&tx)?;
     Metadata::new(identity.clone(), database_id, now).write(&tx)?;
     tx.commit()
 }

@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use slashing_db::{OpenError, RecordError, Refusal, Request, Safe, SlashingDb};
+use eth_types::Slot;
+use slashing_db::{
+    Access, Marks, OpenError, Options, RecordError, Refusal, Request, Safe, SlashingDb,
+};
 
 use crate::common::{FRAME, Place, block, copy_left, identity, key, options, record, vote};
 
@@ -59,6 +62,84 @@ fn a_database_that_vanished_is_not_made_anew_in_silence() {
     fs::remove_file(place.path()).unwrap();
     let error = SlashingDb::open(&place.path(), &identity(), options()).unwrap_err();
     assert!(matches!(error, OpenError::Restored { .. }), "{error}");
+}
+
+/// For import, export and a look, whatever happened before.
+fn maintenance() -> Options {
+    Options { access: Access::Maintain, accept_restored: true, ..options() }
+}
+
+/// Some changes that are no records of signatures.
+fn change(db: &SlashingDb) {
+    for slot in 0..20 {
+        let to = Marks { slot: Some(Slot::new(slot)), span: None };
+        db.raise_watermark(to, Some(vec![key(2)])).unwrap();
+    }
+}
+
+#[test]
+fn a_database_that_maintenance_made_or_changed_can_be_signed_with() {
+    let place = Place::new();
+    let db = place.open_with(maintenance());
+    change(&db);
+    assert_eq!(db.looks_restored(), None);
+    db.close();
+    let db = place.open();
+    record(&db, key(1), block(5, 1)).unwrap();
+    db.close();
+    let db = place.open_with(maintenance());
+    change(&db);
+    assert_eq!(db.looks_restored(), None);
+    db.close();
+    assert_eq!(place.open().check(&key(1), &block(5, 1)), Ok(Safe::SameData));
+}
+
+#[test]
+fn maintenance_of_an_older_copy_does_not_make_up_for_what_it_lost() {
+    let place = Place::new();
+    let db = place.open();
+    record(&db, key(1), block(5, 1)).unwrap();
+    let copy = Place::new();
+    // A copy that was made while the signer ran, in the same start.
+    for ending in ["", "-wal"] {
+        let name = |place: &Place| format!("{}{ending}", place.path().display());
+        if fs::exists(name(&place)).unwrap() {
+            fs::copy(name(&place), name(&copy)).unwrap();
+        }
+    }
+    record(&db, key(1), block(6, 1)).unwrap();
+    db.close();
+    fs::copy(
+        format!("{}.progress", place.path().display()),
+        format!("{}.progress", copy.path().display()),
+    )
+    .unwrap();
+    for _ in 0..2 {
+        let db = copy.open_with(maintenance());
+        assert!(db.looks_restored().is_some());
+        change(&db);
+        db.close();
+        let error = SlashingDb::open(&copy.path(), &identity(), options()).unwrap_err();
+        assert!(matches!(error, OpenError::Restored { .. }), "{error}");
+    }
+    copy.open_with(Options { accept_restored: true, ..options() }).close();
+    copy.open().close();
+}
+
+#[test]
+fn a_database_that_maintenance_made_in_place_of_a_lost_one_is_refused_until_it_is_accepted() {
+    let place = Place::new();
+    let db = place.open();
+    record(&db, key(1), block(5, 1)).unwrap();
+    db.close();
+    fs::remove_file(place.path()).unwrap();
+    let db = place.open_with(maintenance());
+    assert!(db.looks_restored().is_some());
+    change(&db);
+    db.close();
+    let error = SlashingDb::open(&place.path(), &identity(), options()).unwrap_err();
+    assert!(matches!(error, OpenError::Restored { .. }), "{error}");
+    place.open_with(Options { accept_restored: true, ..options() }).close();
 }
 
 #[test]
