@@ -123,6 +123,13 @@ fn open_file(place: &PlaceArgs, need: Need<'_>) -> anyhow::Result<Maintenance> {
         ..Options::default()
     };
     let db = SlashingDb::open(&path, &identity, options)?;
+    if let Some(what) = db.looks_restored() {
+        eprintln!(
+            "Warning: this database looks restored from an older copy or made anew: {what}. It may lack what \
+             was signed last. A signer refuses it: import the newest export there is, or wait two epochs, \
+             then start the signer once with --accept-restored-database."
+        );
+    }
     Ok(Maintenance::new(db, keys))
 }
 
