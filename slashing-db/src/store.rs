@@ -41,9 +41,9 @@ pub(crate) struct Store {
     metadata: Metadata,
     /// The number of the last change, journal rows included.
     sequence: u64,
-    /// The chained checksum of the last journal row.
+    /// The chained checksum of the last journal entry.
     chain: i64,
-    /// How many rows the journal has.
+    /// How many messages the journal has.
     journal_rows: usize,
     log: Log,
 }
@@ -58,7 +58,7 @@ pub(crate) struct Registrations {
 /// What a batch adds: the rows, and the validators whose own rows change with them.
 #[derive(Debug, Default)]
 pub(crate) struct Additions {
-    rows: Vec<(i64, Candidate)>,
+    rows: Vec<JournalRow>,
     touched: Vec<i64>,
 }
 
@@ -230,14 +230,9 @@ impl Store {
             }
             registrations.metadata.write(&tx)?;
         }
-        let (mut sequence, mut chain) = (self.sequence, self.chain);
-        for (validator_id, candidate) in &additions.rows {
-            sequence = sequence.saturating_add(1);
-            let row = JournalRow { sequence, validator_id: *validator_id, candidate: *candidate };
-            chain = journal::append(&tx, &row, chain)?;
-        }
+        let end = journal::append(&tx, &additions.rows, (self.sequence, self.chain))?;
         tx.commit()?;
-        (self.sequence, self.chain) = (sequence, chain);
+        (self.sequence, self.chain) = end;
         self.journal_rows += additions.rows.len();
         if let Some(registrations) = registrations {
             self.metadata = registrations.metadata;

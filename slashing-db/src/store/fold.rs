@@ -1,19 +1,21 @@
 //! Moving the oldest journal rows into the archive, a bounded number at a time.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::sync::{PoisonError, RwLock};
 
 use crate::memory::{Marks, Memory};
 use crate::record::{Candidate, SignedAttestation, SignedBlock, Span};
-use crate::store::journal::JournalRow;
+use crate::store::journal::{Damage, JournalRow};
 use crate::store::row::sql;
 use crate::store::validators::ValidatorRow;
 use crate::store::{Store, archive, journal};
 
-/// Rows moved in one step: a few milliseconds, which is the most that a signature waits for it.
-const STEP: u64 = 1024;
+/// Messages moved in one step, and the rest of the last entry: a few milliseconds, which is the most that
+/// a signature waits for it.
+const STEP: usize = 1024;
 
-/// The rows of one step, between reading and forgetting them.
+/// The messages of one step, between reading and forgetting them.
 #[derive(Debug, Default)]
 struct Fold {
     /// In the archive's order.
@@ -28,15 +30,18 @@ impl Store {
     /// Moves one step's worth of the journal into the archive.
     pub(crate) fn fold(&mut self, memory: &RwLock<Memory>) -> rusqlite::Result<()> {
         let write = || memory.write().unwrap_or_else(PoisonError::into_inner);
-        let mut rows = Vec::new();
-        let mut chain = self.metadata.journal_chain;
-        journal::read(&self.conn, chain, STEP, |row, link| {
-            rows.push(row);
-            chain = link.stored;
-        })?;
-        let Some(last) = rows.last().map(|row| row.sequence) else { return Ok(()) };
-        rows.sort_unstable_by_key(|row| (height(&row.candidate), row.validator_id));
-        let fold = self.lift_peaks(Fold { rows, last, chain, ..Fold::default() }, &mut write());
+        let mut fold = Fold::default();
+        journal::read(&self.conn, self.metadata.journal_chain, |entry| {
+            fold.rows.extend(entry.rows);
+            (fold.last, fold.chain) = (entry.last, entry.chain);
+            if fold.rows.len() < STEP { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?
+        .map_err(damaged)?;
+        if fold.rows.is_empty() {
+            return Ok(());
+        }
+        fold.rows.sort_unstable_by_key(|(id, candidate)| (height(candidate), *id));
+        self.lift_peaks(&mut fold, &mut write());
         self.commit_fold(&fold)?;
         fold.end(&mut write());
         Ok(())
@@ -44,13 +49,13 @@ impl Store {
 
     /// Lifts the archive's peaks in memory: from now on the archive is asked about the rows, which
     /// waits for this step to end.
-    fn lift_peaks(&self, mut fold: Fold, memory: &mut Memory) -> Fold {
-        let mut touched: Vec<i64> = fold.rows.iter().map(|row| row.validator_id).collect();
+    fn lift_peaks(&self, fold: &mut Fold, memory: &mut Memory) {
+        let mut touched: Vec<i64> = fold.rows.iter().map(|(id, _)| *id).collect();
         touched.sort_unstable();
         touched.dedup();
-        for row in &fold.rows {
-            if let Some(validator) = memory.by_id(row.validator_id) {
-                validator.archive(marks(&row.candidate));
+        for (id, candidate) in &fold.rows {
+            if let Some(validator) = memory.by_id(*id) {
+                validator.archive(marks(candidate));
             }
         }
         fold.validators_digest = self.metadata.validators_digest;
@@ -59,23 +64,22 @@ impl Store {
                 fold.validators.push(ValidatorRow::new(validator, &mut fold.validators_digest));
             }
         }
-        fold
     }
 
     /// Moves the rows, in one transaction.
     fn commit_fold(&mut self, fold: &Fold) -> rusqlite::Result<()> {
         self.change(|metadata, conn| {
-            for row in &fold.rows {
-                let added = match row.candidate {
+            for (id, candidate) in &fold.rows {
+                let added = match *candidate {
                     Candidate::Block { slot, signing_root } => archive::insert_block(
                         conn,
-                        row.validator_id,
+                        *id,
                         &SignedBlock { slot, signing_root: Some(signing_root) },
                     )?,
                     Candidate::Attestation { source, target, signing_root } => {
                         archive::insert_vote(
                             conn,
-                            row.validator_id,
+                            *id,
                             &SignedAttestation { source, target, signing_root: Some(signing_root) },
                         )?
                     }
@@ -102,9 +106,9 @@ impl Fold {
     /// Forgets the rows in memory: the archive has them.
     fn end(self, memory: &mut Memory) {
         let mut counts: HashMap<i64, (usize, usize)> = HashMap::new();
-        for row in &self.rows {
-            let (blocks, votes) = counts.entry(row.validator_id).or_default();
-            match row.candidate {
+        for (id, candidate) in &self.rows {
+            let (blocks, votes) = counts.entry(*id).or_default();
+            match candidate {
                 Candidate::Block { .. } => *blocks += 1,
                 Candidate::Attestation { .. } => *votes += 1,
             }
@@ -115,6 +119,14 @@ impl Fold {
             }
         }
     }
+}
+
+/// The file was changed by something else while it was open: nothing more is signed with it.
+fn damaged(Damage(at): Damage) -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(
+        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT),
+        Some(format!("journal entry {at} does not fit its checksum")),
+    )
 }
 
 fn height(candidate: &Candidate) -> (bool, u64) {

@@ -1,9 +1,12 @@
 //! Reading a database into memory, and checking that it still is what was written.
 
+use std::ops::ControlFlow;
+
 use rusqlite::Connection;
 
 use crate::memory::{Marks, Memory};
 use crate::record::{SignedAttestation, SignedBlock};
+use crate::store::journal::Damage;
 use crate::store::metadata::Metadata;
 use crate::store::row::{number, root};
 use crate::store::{archive, journal, validators};
@@ -39,20 +42,21 @@ pub(crate) fn load(conn: &Connection, verify: bool) -> rusqlite::Result<Result<L
     let mut sequence = metadata.sequence;
     let mut chain = metadata.journal_chain;
     let mut journal_rows = 0;
-    let mut damage = None;
-    journal::read(conn, chain, i64::MAX.cast_unsigned(), |row, link| {
-        match memory.by_id(row.validator_id) {
-            Some(validator) if link.stored == link.expected => validator.note(&row.candidate),
-            _ => {
-                damage.get_or_insert(row.sequence);
+    let mut stranger = None;
+    let read = journal::read(conn, chain, |entry| {
+        journal_rows += entry.rows.len();
+        for (id, candidate) in &entry.rows {
+            match memory.by_id(*id) {
+                Some(validator) => validator.note(candidate),
+                None => stranger = Some(Damage(entry.last)),
             }
         }
-        sequence = sequence.max(row.sequence);
-        chain = link.stored;
-        journal_rows += 1;
+        sequence = sequence.max(entry.last);
+        chain = entry.chain;
+        ControlFlow::Continue(())
     })?;
-    if let Some(at) = damage {
-        return Ok(Err(format!("journal row {at} does not fit its checksum or its validator")));
+    if let Some(Damage(at)) = read.err().or(stranger) {
+        return Ok(Err(format!("journal entry {at} does not fit its checksum or its validators")));
     }
     Ok(Ok(Loaded { metadata, memory, sequence, chain, journal_rows }))
 }

@@ -125,7 +125,7 @@ mod tests {
         let (_directory, path, mut conn) = database();
         assert!(migrate(&mut conn, &path, 1, &[add_column, fail]).is_err());
         assert_eq!(version(&conn), 1);
-        conn.execute("UPDATE journal SET height = 1", []).unwrap();
+        conn.execute("UPDATE journal SET chain = 1", []).unwrap();
         assert!(conn.execute("UPDATE journal SET note = 'x'", []).is_err());
         // The next try keeps its own copy.
         migrate(&mut conn, &path, 1, &[add_column]).unwrap();

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
+use std::ops::ControlFlow;
 
 use eth_types::{Epoch, Slot};
 use rusqlite::params;
@@ -110,10 +111,14 @@ impl Store {
         pruning: &Pruning,
     ) -> rusqlite::Result<bool> {
         let mut front = None;
-        journal::read(&self.conn, 0, 1, |row, _| front = Some(row))?;
-        let Some(front) = front else { return Ok(false) };
-        let peak = memory.with_id(front.validator_id).map(|v| v.peak).unwrap_or_default();
-        Ok(match front.candidate {
+        // A damaged entry is found, and reported, when it is moved.
+        let _ = journal::read(&self.conn, self.metadata.journal_chain, |entry| {
+            front = entry.rows.into_iter().next();
+            ControlFlow::Break(())
+        })?;
+        let Some((id, candidate)) = front else { return Ok(false) };
+        let peak = memory.with_id(id).map(|v| v.peak).unwrap_or_default();
+        Ok(match candidate {
             Candidate::Attestation { target, .. } => target.as_u64() < pruning.vote_horizon(&peak),
             Candidate::Block { slot, .. } => slot.as_u64() < pruning.block_horizon(&peak),
         })

@@ -14,9 +14,9 @@ CREATE TABLE metadata (
     created_at INTEGER NOT NULL,
     -- How often a signer has started on this database.
     starts INTEGER NOT NULL,
-    -- The number of the last change other than a journal row; the journal goes on from there.
+    -- The number of the last change other than a message; the journal goes on from there.
     sequence INTEGER NOT NULL,
-    -- The chained checksum of the last journal row that was moved out.
+    -- The chained checksum of the last journal entry that was moved out.
     journal_chain INTEGER NOT NULL,
     -- The watermark an operator raised for every validator.
     floor_slot INTEGER,
@@ -58,14 +58,13 @@ CREATE TABLE validators (
 -- What was signed last, in the order of signing: a batch is an append. Moved to the two tables below
 -- when no signature waits.
 CREATE TABLE journal (
+    -- The number of the entry's last message.
     sequence INTEGER PRIMARY KEY,
-    validator_id INTEGER NOT NULL,
-    -- NULL for a block.
-    source_epoch INTEGER,
-    -- The block's slot or the attestation's target epoch.
-    height INTEGER NOT NULL,
-    signing_root BLOB NOT NULL,
-    -- The checksum of this row and of the chain before it.
+    -- One or more messages of one commit, 57 bytes each: the validator's id (8 bytes), 0 for a block or
+    -- 1 for an attestation (1), the source epoch or 0 (8), the slot or the target epoch (8), the signing
+    -- root (32). Numbers have the low byte first.
+    messages BLOB NOT NULL,
+    -- The checksum of this entry and of the chain before it.
     chain INTEGER NOT NULL
 ) STRICT;
 
