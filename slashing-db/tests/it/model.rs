@@ -1,86 +1,61 @@
-//! The database against the [`oracle`], over random histories and operations.
-//!
-//! `PROPTEST_CASES` sets how many; with `TMPDIR` on a memory file system a million steps take minutes.
+//! The database side by side with the [`oracle`], step by step. The property test and the fuzz target
+//! say which steps; both include this file.
 
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use eth_types::{Epoch, Slot};
-use proptest::prelude::*;
-use slashing_db::{Candidate, Options, Safe, SlashingDb, Span};
+use slashing_db::{Candidate, Options, Pruning, Safe, SlashingDb, Span, Strategy};
 
 use self::oracle::{Block, Marks, Validator, Vote};
 use crate::common::{Place, block, export, identity, import, key, options, record, root, vote};
 
-#[expect(unreachable_pub, reason = "the fuzz targets include this file as well")]
-mod oracle;
+#[path = "model/oracle.rs"]
+pub(crate) mod oracle;
 
 /// Few enough that messages meet.
-const VALIDATORS: u64 = 3;
-const SLOTS: u64 = 12;
-const EPOCHS: u64 = 8;
-const ROOTS: u64 = 2;
+pub(crate) const VALIDATORS: u64 = 3;
+pub(crate) const SLOTS: u64 = 12;
+pub(crate) const EPOCHS: u64 = 8;
+pub(crate) const ROOTS: u64 = 2;
+
+/// What pruning keeps.
+const KEPT_EPOCHS: u64 = 3;
+const SLOTS_PER_EPOCH: u64 = 2;
 
 /// What a file has of one validator, perhaps in several entries.
-type Entry = (u64, Vec<Block>, Vec<Vote>);
+pub(crate) type Entry = (u64, Vec<Block>, Vec<Vote>);
 
+/// One operation.
 #[derive(Debug, Clone)]
-enum Step {
+pub(crate) enum Step {
     Record(u64, Candidate),
     Import(Vec<Entry>),
     Raise(Option<u64>, Marks),
     High(Option<u64>, Option<u64>),
     Reopen,
-}
-
-fn candidate() -> impl Strategy<Value = Candidate> {
-    prop_oneof![
-        (0..SLOTS, 0..ROOTS).prop_map(|(slot, root)| block(slot, root)),
-        (0..EPOCHS, 0..EPOCHS, 0..ROOTS)
-            .prop_map(|(source, target, root)| vote(source, target, root)),
-    ]
-}
-
-fn entry() -> impl Strategy<Value = Entry> {
-    let root = || proptest::option::of(0..ROOTS);
-    (
-        0..VALIDATORS,
-        proptest::collection::vec((0..SLOTS, root()), 0..4),
-        // An import may bring what never was a vote: a source after its target.
-        proptest::collection::vec((0..EPOCHS, 0..EPOCHS, root()), 0..4),
-    )
-}
-
-fn marks() -> impl Strategy<Value = Marks> {
-    let span = (0..EPOCHS, 0..EPOCHS).prop_map(|(a, b)| (a.min(b), a.max(b)));
-    (proptest::option::of(0..SLOTS), proptest::option::of(span))
-        .prop_map(|(slot, vote)| Marks { slot, vote })
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        60 => (0..VALIDATORS, candidate()).prop_map(|(key, candidate)| Step::Record(key, candidate)),
-        4 => proptest::collection::vec(entry(), 0..4).prop_map(Step::Import),
-        1 => (proptest::option::of(0..VALIDATORS), marks()).prop_map(|(key, to)| Step::Raise(key, to)),
-        1 => (proptest::option::of(0..2 * SLOTS), proptest::option::of(0..2 * EPOCHS))
-            .prop_map(|(slot, epoch)| Step::High(slot, epoch)),
-        1 => Just(Step::Reopen),
-    ]
+    /// Closes the database and opens it so that it prunes in the background from now on.
+    Prune,
 }
 
 /// The database and what it should be.
-struct Pair {
+pub(crate) struct Pair {
     place: Place,
     db: Option<SlashingDb>,
-    strategy: slashing_db::Strategy,
+    strategy: Strategy,
     models: HashMap<u64, Validator>,
     floor: Marks,
     high: (Option<u64>, Option<u64>),
+    pruning: Option<Pruning>,
+    /// Whether it ever pruned. From then on it may refuse what is below its watermark.
+    pruned: bool,
 }
 
 impl Pair {
-    fn new(strategy: slashing_db::Strategy) -> Self {
+    /// An empty database and a model that knows nothing.
+    pub(crate) fn new(strategy: Strategy) -> Self {
         let mut pair = Self {
             place: Place::new(),
             db: None,
@@ -88,6 +63,8 @@ impl Pair {
             models: HashMap::new(),
             floor: Marks::default(),
             high: (None, None),
+            pruning: None,
+            pruned: false,
         };
         pair.reopen();
         pair
@@ -100,6 +77,7 @@ impl Pair {
         // Small enough that some of the history is in the archive and some in memory.
         self.db = Some(self.place.open_with(Options {
             strategy: self.strategy,
+            pruning: self.pruning,
             journal_rows: 5,
             quiet_after: Duration::ZERO,
             ..options()
@@ -111,26 +89,17 @@ impl Pair {
     }
 
     fn model(&mut self, validator: u64) -> &mut Validator {
-        let minimal = self.strategy == slashing_db::Strategy::Minimal;
+        let minimal = self.strategy == Strategy::Minimal;
         self.models.entry(validator).or_insert_with(|| Validator::new(minimal))
     }
 
-    fn step(&mut self, step: &Step) -> Result<(), TestCaseError> {
+    /// Does a step on both.
+    pub(crate) fn step(&mut self, step: &Step) {
         match step {
             Step::Reopen => self.reopen(),
-            Step::Record(validator, candidate) => self.record(*validator, candidate)?,
-            Step::Import(entries) => {
-                let report = import(self.db(), &file(entries)).unwrap();
-                prop_assert_eq!(report.refused(), 0);
-                for validator in 0..VALIDATORS {
-                    let of = |entry: &&Entry| entry.0 == validator;
-                    let blocks: Vec<_> =
-                        entries.iter().filter(of).flat_map(|entry| entry.1.clone()).collect();
-                    let votes: Vec<_> =
-                        entries.iter().filter(of).flat_map(|entry| entry.2.clone()).collect();
-                    self.model(validator).import(&blocks, &votes);
-                }
-            }
+            Step::Prune => self.prune(),
+            Step::Record(validator, candidate) => self.record(*validator, candidate),
+            Step::Import(entries) => self.import(entries),
             Step::Raise(validator, to) => {
                 let keys = validator.map(|validator| vec![key(validator)]);
                 let raised = self.db().raise_watermark(database_marks(*to), keys);
@@ -138,7 +107,7 @@ impl Pair {
                 match (raised, validator) {
                     (Ok(()), Some(validator)) => self.model(*validator).raise(*to),
                     (Ok(()), None) => self.floor = self.floor.max(*to),
-                    (Err(_), _) => prop_assert!(self.high != (None, None)),
+                    (Err(_), _) => assert!(self.high != (None, None)),
                 }
             }
             Step::High(slot, epoch) => {
@@ -148,42 +117,106 @@ impl Pair {
                 }
             }
         }
-        Ok(())
     }
 
-    fn record(&mut self, validator: u64, candidate: &Candidate) -> Result<(), TestCaseError> {
+    fn prune(&mut self) {
+        self.pruned = true;
+        self.pruning = Some(Pruning {
+            keep_epochs: NonZeroU64::new(KEPT_EPOCHS).unwrap(),
+            slots_per_epoch: NonZeroU64::new(SLOTS_PER_EPOCH).unwrap(),
+        });
+        self.reopen();
+    }
+
+    fn import(&mut self, entries: &[Entry]) {
+        let report = import(self.db(), &file(entries)).unwrap();
+        assert_eq!(report.refused(), 0);
+        for validator in 0..VALIDATORS {
+            let of = |entry: &&Entry| entry.0 == validator;
+            let blocks: Vec<_> =
+                entries.iter().filter(of).flat_map(|entry| entry.1.clone()).collect();
+            let votes: Vec<_> =
+                entries.iter().filter(of).flat_map(|entry| entry.2.clone()).collect();
+            self.model(validator).import(&blocks, &votes);
+        }
+    }
+
+    fn record(&mut self, validator: u64, candidate: &Candidate) {
         let (floor, high) = (self.floor, self.high);
         let expected = self.model(validator).allows(candidate, floor, high);
         let checked = self.db().check(&key(validator), candidate);
-        prop_assert_eq!(checked.as_ref().ok(), expected.as_ref(), "{:?} {:?}", candidate, checked);
         let recorded = record(self.db(), key(validator), *candidate);
-        prop_assert_eq!(recorded.ok(), expected.map(|_| candidate.signing_root()));
-        if expected == Some(Safe::New) {
-            self.model(validator).note(candidate);
+        // While it prunes, the second answer may be a refusal where the first was not.
+        if checked.is_err() || !self.pruned {
+            assert_eq!(recorded.is_ok(), checked.is_ok(), "{candidate:?}");
         }
-        Ok(())
+        self.compare(validator, candidate, checked.ok(), expected);
+        if let Ok(signing_root) = recorded {
+            assert_eq!(signing_root, candidate.signing_root());
+            if expected == Some(Safe::New) {
+                self.model(validator).note(candidate);
+            }
+        }
     }
 
-    /// What imports our export refuses what we refuse, and signs whatever is new to both.
-    fn compare_with_importer(&mut self) -> Result<(), TestCaseError> {
+    /// Both say the same, but for what the database has forgotten: it refuses that. And of two
+    /// messages for one old duty, both on record, it may have forgotten one before the other; then it
+    /// repeats the other, which was signed before.
+    fn compare(
+        &self,
+        validator: u64,
+        candidate: &Candidate,
+        own: Option<Safe>,
+        model: Option<Safe>,
+    ) {
+        if own != model {
+            let told = format!("{validator} {candidate:?}: {own:?}, and {model:?} by the model");
+            assert!(self.pruned && self.is_old(validator, candidate), "{told}");
+            let repeat = || self.models[&validator].has(candidate);
+            assert!(own.is_none() || (own == Some(Safe::SameData) && repeat()), "{told}");
+        }
+    }
+
+    /// Whether the candidate is older than what pruning keeps.
+    fn is_old(&self, validator: u64, candidate: &Candidate) -> bool {
+        let peak = self.models[&validator].peak();
+        match *candidate {
+            Candidate::Block { slot, .. } => {
+                peak.slot.is_some_and(|peak| slot.as_u64() + KEPT_EPOCHS * SLOTS_PER_EPOCH <= peak)
+            }
+            Candidate::Attestation { target, .. } => {
+                peak.vote.is_some_and(|(_, peak)| target.as_u64() + KEPT_EPOCHS <= peak)
+            }
+        }
+    }
+
+    /// Compares every message there could be. What imports our export refuses what we refuse, and
+    /// signs whatever is new to both.
+    pub(crate) fn finish(&mut self) {
+        self.db().set_high_watermark(None, None).unwrap();
+        // Nothing changes between the two looks.
+        self.pruning = None;
+        self.reopen();
         let other = Place::new();
-        let copy = other.open();
+        let copy = other.open_with(Options { strategy: self.strategy, ..options() });
         import(&copy, &export(self.db())).unwrap();
         let floor = self.floor;
         for validator in 0..VALIDATORS {
-            let unknown = !self.models.contains_key(&validator);
+            let unknown = self.db().watermarks(Some(vec![key(validator)])).unwrap();
+            let unknown = unknown.validators.is_empty();
             for candidate in all_candidates() {
-                let ours = self.model(validator).allows(&candidate, floor, (None, None));
+                let model = self.model(validator).allows(&candidate, floor, (None, None));
+                let own = self.db().check(&key(validator), &candidate).ok();
+                self.compare(validator, &candidate, own, model);
                 let theirs = copy.check(&key(validator), &candidate).ok();
-                match ours {
+                match own {
                     // A watermark raised for all does not reach whom the file does not have.
                     None if unknown => {}
-                    Some(Safe::SameData) => prop_assert!(theirs != Some(Safe::New)),
-                    _ => prop_assert_eq!(theirs, ours, "{} {:?}", validator, candidate),
+                    Some(Safe::SameData) => assert!(theirs != Some(Safe::New)),
+                    _ => assert_eq!(theirs, own, "{validator} {candidate:?}"),
                 }
             }
         }
-        Ok(())
     }
 }
 
@@ -235,37 +268,4 @@ fn file(entries: &[Entry]) -> String {
         .unwrap();
     }
     text + "]}"
-}
-
-/// A bounded number for every run; as many as are asked for in the nightly one.
-fn config() -> ProptestConfig {
-    match std::env::var_os("PROPTEST_CASES") {
-        Some(_) => ProptestConfig::default(),
-        None => ProptestConfig { cases: 24, ..ProptestConfig::default() },
-    }
-}
-
-proptest! {
-    #![proptest_config(config())]
-
-    #[test]
-    fn the_database_decides_as_a_list_compared_word_for_word(
-        steps in proptest::collection::vec(step(), 1..100),
-    ) {
-        let mut pair = Pair::new(slashing_db::Strategy::Complete);
-        for step in &steps {
-            pair.step(step)?;
-        }
-        pair.compare_with_importer()?;
-    }
-
-    #[test]
-    fn the_minimal_strategy_signs_only_above_everything(
-        steps in proptest::collection::vec(step(), 1..60),
-    ) {
-        let mut pair = Pair::new(slashing_db::Strategy::Minimal);
-        for step in &steps {
-            pair.step(step)?;
-        }
-    }
 }

@@ -5,23 +5,23 @@
 use slashing_db::{Candidate, Safe};
 
 /// A block: slot and root.
-pub type Block = (u64, Option<u64>);
+pub(crate) type Block = (u64, Option<u64>);
 /// A vote: source, target and root.
-pub type Vote = (u64, u64, Option<u64>);
+pub(crate) type Vote = (u64, u64, Option<u64>);
 
 /// Watermarks: a slot, and a source with a target.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Marks {
+pub(crate) struct Marks {
     /// For blocks.
-    pub slot: Option<u64>,
+    pub(crate) slot: Option<u64>,
     /// For votes.
-    pub vote: Option<(u64, u64)>,
+    pub(crate) vote: Option<(u64, u64)>,
 }
 
 impl Marks {
     /// The higher of both in each number.
     #[must_use]
-    pub fn max(self, other: Self) -> Self {
+    pub(crate) fn max(self, other: Self) -> Self {
         Self {
             slot: self.slot.max(other.slot),
             vote: match (self.vote, other.vote) {
@@ -34,7 +34,7 @@ impl Marks {
 
 /// One validator's list.
 #[derive(Debug, Clone, Default)]
-pub struct Validator {
+pub(crate) struct Validator {
     blocks: Vec<Block>,
     votes: Vec<Vote>,
     low: Marks,
@@ -45,14 +45,14 @@ pub struct Validator {
 impl Validator {
     /// Of whom nothing is known; with `minimal` only what is above everything is new.
     #[must_use]
-    pub fn new(minimal: bool) -> Self {
+    pub(crate) fn new(minimal: bool) -> Self {
         Self { minimal, ..Self::default() }
     }
 
     /// What may be said to the candidate; `high` are the high watermarks for slots and epochs, and
     /// `floor` is what was raised for all.
     #[must_use]
-    pub fn allows(
+    pub(crate) fn allows(
         &self,
         candidate: &Candidate,
         floor: Marks,
@@ -111,7 +111,7 @@ impl Validator {
     }
 
     /// Puts a signed message on the list.
-    pub fn note(&mut self, candidate: &Candidate) {
+    pub(crate) fn note(&mut self, candidate: &Candidate) {
         match *candidate {
             Candidate::Block { slot, signing_root } => {
                 self.blocks.push((slot.as_u64(), Some(number(signing_root))));
@@ -126,7 +126,7 @@ impl Validator {
     }
 
     /// Puts all that a file has of the validator on the list.
-    pub fn import(&mut self, blocks: &[Block], votes: &[Vote]) {
+    pub(crate) fn import(&mut self, blocks: &[Block], votes: &[Vote]) {
         let highest_slot = blocks.iter().map(|(slot, _)| *slot).max();
         let sources = || votes.iter().map(|(source, _, _)| *source);
         let targets = || votes.iter().map(|(_, target, _)| *target);
@@ -143,8 +143,31 @@ impl Validator {
         self.votes.extend(votes);
     }
 
+    /// Whether this very message is on the list.
+    #[must_use]
+    pub(crate) fn has(&self, candidate: &Candidate) -> bool {
+        match *candidate {
+            Candidate::Block { slot, signing_root } => {
+                self.blocks.contains(&(slot.as_u64(), Some(number(signing_root))))
+            }
+            Candidate::Attestation { source, target, signing_root } => {
+                let vote = (source.as_u64(), target.as_u64(), Some(number(signing_root)));
+                self.votes.contains(&vote)
+            }
+        }
+    }
+
+    /// The highest of each number on the list; source and target may be of two votes.
+    #[must_use]
+    pub(crate) fn peak(&self) -> Marks {
+        let vote = self.votes.iter().fold(None, |peak: Option<(u64, u64)>, (s, t, _)| {
+            Some(peak.map_or((*s, *t), |(u, v)| (u.max(*s), v.max(*t))))
+        });
+        Marks { slot: self.blocks.iter().map(|(slot, _)| *slot).max(), vote }
+    }
+
     /// Raises the watermark for this validator.
-    pub fn raise(&mut self, to: Marks) {
+    pub(crate) fn raise(&mut self, to: Marks) {
         self.floor = self.floor.max(to);
     }
 }
@@ -155,6 +178,6 @@ fn answer(allowed: bool, repeat: bool) -> Option<Safe> {
 
 /// The number that the tests make a root of.
 #[must_use]
-pub fn number(root: eth_types::Root) -> u64 {
+pub(crate) fn number(root: eth_types::Root) -> u64 {
     root.as_bytes()[24..].iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
