@@ -267,6 +267,12 @@ pub enum OpenError {
         /// What the lock file says of the other process.
         holder: String,
     },
+    /// There is none, and the caller knows that there was one.
+    #[error("there is no slashing database at {}, and these keys have signed before; restore it from a copy, or import an export into a new one", path.display())]
+    Missing {
+        /// Where it was expected.
+        path: PathBuf,
+    },
     /// A file could not be made, opened or locked.
     #[error("cannot {action} {}", path.display())]
     File {

@@ -48,3 +48,8 @@ pub(crate) fn utc(at: SystemTime) -> String {
         .and_then(|moment| moment.format(&Rfc3339).ok())
         .unwrap_or_else(|| "an unknown time".to_owned())
 }
+
+/// Bytes in words.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -10,18 +10,27 @@ use crate::files;
 
 /// Held as long as the database is open. The operating system lets go of it when the process ends,
 /// however it ends.
+///
+/// The file says in its first line who has it, and in its second, which stays, which database was used
+/// last: a database that is gone together with its progress file is missed.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    _file: File,
+    file: File,
+    path: PathBuf,
+    /// The id of the database that was used last.
+    database: Option<String>,
 }
 
-/// The most that is read of another process's lock file.
-const MAX_HOLDER: u64 = 256;
+/// The most that is read of a lock file.
+const MAX_TEXT: u64 = 256;
+
+/// How the second line begins.
+const DATABASE: &str = "database ";
 
 impl Lock {
     /// Takes the lock.
     pub(crate) fn take(database: &Path) -> Result<Self, OpenError> {
-        let path = files::beside(database, "lock");
+        let path = lock_path(database);
         let failed = |action| {
             let path = path.clone();
             move |source| OpenError::File { action, path, source }
@@ -41,24 +50,62 @@ impl Lock {
             Err(TryLockError::Error(source)) => return Err(failed("lock")(source)),
         }
         // Only now: the text has to name the process that holds the lock.
-        let text =
+        let database = text(&mut file)
+            .lines()
+            .nth(1)
+            .and_then(|line| line.strip_prefix(DATABASE))
+            .map(ToOwned::to_owned);
+        let mut lock = Self { file, path, database };
+        lock.write()?;
+        Ok(lock)
+    }
+
+    /// The id of the database that was used here last.
+    pub(crate) fn database(&self) -> Option<&str> {
+        self.database.as_deref()
+    }
+
+    /// Notes which database is used.
+    pub(crate) fn note_database(&mut self, id: &[u8; 16]) -> Result<(), OpenError> {
+        let id = Some(files::hex(id));
+        if self.database == id {
+            return Ok(());
+        }
+        self.database = id;
+        self.write()
+    }
+
+    fn write(&mut self) -> Result<(), OpenError> {
+        let mut text =
             format!("process {} since {}\n", std::process::id(), files::utc(SystemTime::now()));
-        file.set_len(0)
-            .and_then(|()| file.rewind())
-            .and_then(|()| file.write_all(text.as_bytes()))
-            .map_err(failed("write lock file"))?;
-        Ok(Self { _file: file })
+        if let Some(id) = &self.database {
+            text.push_str(&format!("{DATABASE}{id}\n"));
+        }
+        self.file
+            .rewind()
+            .and_then(|()| self.file.write_all(text.as_bytes()))
+            .and_then(|()| self.file.set_len(text.len() as u64))
+            .map_err(|source| OpenError::File {
+                action: "write lock file",
+                path: self.path.clone(),
+                source,
+            })
     }
 }
 
 /// What the other process wrote; its first line.
 fn holder(file: &mut File) -> String {
-    let mut text = String::new();
-    let read = file.take(MAX_HOLDER).read_to_string(&mut text);
-    match (read, text.lines().next()) {
-        (Ok(_), Some(line)) if !line.is_empty() => line.to_owned(),
+    match text(file).lines().next() {
+        Some(line) if !line.is_empty() => line.to_owned(),
         _ => "another process".to_owned(),
     }
+}
+
+fn text(file: &mut File) -> String {
+    let mut text = String::new();
+    // What cannot be read says nothing.
+    let _ = file.take(MAX_TEXT).read_to_string(&mut text);
+    text
 }
 
 /// The lock file's place, for messages and tests.

@@ -84,7 +84,7 @@ impl Sidecar {
 }
 
 fn line(progress: &Progress) -> String {
-    let id: String = progress.database_id.iter().map(|byte| format!("{byte:02x}")).collect();
+    let id = files::hex(&progress.database_id);
     format!("database {id} starts {:020} changes {:020}\n", progress.starts, progress.sequence)
 }
 

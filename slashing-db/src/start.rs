@@ -7,15 +7,18 @@ use std::path::Path;
 
 use crate::error::OpenError;
 use crate::files;
+use crate::lock::{Lock, lock_path};
 use crate::memory::Memory;
 use crate::options::Options;
 use crate::sidecar::{Progress, Sidecar};
 use crate::store::Store;
 
-/// Makes an empty file where there is none, unless the sidecar knows of a database that was there.
+/// Makes an empty file where there is none, and says so; unless the files beside it know of a database
+/// that was there.
 pub(crate) fn create_file(
     path: &Path,
     progress: Option<&Progress>,
+    lock: &Lock,
     options: &Options,
 ) -> Result<(), OpenError> {
     let len = match std::fs::metadata(path) {
@@ -23,20 +26,23 @@ pub(crate) fn create_file(
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(source) => return Err(file_error("look at", path, source)),
     };
-    if len.is_none_or(|len| len == 0)
-        && let Some(progress) = progress
+    if len.is_some_and(|len| len > 0) {
+        return Ok(());
+    }
+    if options.expect_existing {
+        return Err(OpenError::Missing { path: path.to_owned() });
+    }
+    if let Some(witness) = witness(path, progress, lock)
         && !options.accept_restored
     {
-        return Err(OpenError::Restored {
-            path: path.to_owned(),
-            what: format!(
-                "the file is {}, but {} says that a signer has started on it {} times",
-                if len.is_none() { "missing" } else { "empty" },
-                Sidecar::path_of(path).display(),
-                progress.starts
-            ),
-        });
+        let how = if len.is_none() { "missing" } else { "empty" };
+        let what = format!("the file is {how}, but {witness}");
+        return Err(OpenError::Restored { path: path.to_owned(), what });
     }
+    tracing::warn!(
+        path = %path.display(),
+        "a new slashing database is made: it knows nothing of what its keys may have signed elsewhere"
+    );
     if len.is_some() {
         return Ok(());
     }
@@ -48,6 +54,21 @@ pub(crate) fn create_file(
         .and_then(|file| file.sync_all())
         .and_then(|()| files::sync_directory(path))
         .map_err(|source| file_error("create", path, source))
+}
+
+/// What the files beside a database that is not there say of it.
+fn witness(path: &Path, progress: Option<&Progress>, lock: &Lock) -> Option<String> {
+    if let Some(progress) = progress {
+        let sidecar = Sidecar::path_of(path);
+        let starts = progress.starts;
+        return Some(format!(
+            "{} says that a signer has started on it {starts} times",
+            sidecar.display()
+        ));
+    }
+    let lock_path = lock_path(path);
+    lock.database()
+        .map(|id| format!("{} says that database {id} was in use here", lock_path.display()))
 }
 
 /// Refuses a database that is behind its sidecar, or has none although it was used.

@@ -62,10 +62,7 @@ impl Shared {
 
     /// The verdict on a request as things stand.
     pub(crate) fn check(&self, request: &Request) -> Result<Safe, Refusal> {
-        if let Some(failure) = self.failure() {
-            return Err(failure.into());
-        }
-        if let Some(verdict) = self.memory().judge(&request.validator, &request.candidate) {
+        if let Some(verdict) = self.check_in_memory(request) {
             return verdict;
         }
         let store = self.store();
@@ -76,6 +73,14 @@ impl Shared {
             Some(Err(error)) => Err(self.describe(&error).into()),
             None => Err(self.failure().unwrap_or_else(|| self.closed()).into()),
         }
+    }
+
+    /// The verdict, if memory is enough for it. Whoever changes the memory does so without the disk.
+    pub(crate) fn check_in_memory(&self, request: &Request) -> Option<Result<Safe, Refusal>> {
+        if let Some(failure) = self.failure() {
+            return Some(Err(failure.into()));
+        }
+        self.memory().judge(&request.validator, &request.candidate)
     }
 
     /// The store, for one caller at a time; `None` while it is closed.

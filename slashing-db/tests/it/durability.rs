@@ -143,6 +143,53 @@ fn a_database_that_maintenance_made_in_place_of_a_lost_one_is_refused_until_it_i
 }
 
 #[test]
+fn a_database_that_vanished_with_its_progress_file_is_missed() {
+    let place = Place::new();
+    place.open().close();
+    fs::remove_file(place.path()).unwrap();
+    fs::remove_file(format!("{}.progress", place.path().display())).unwrap();
+    let error = SlashingDb::open(&place.path(), &identity(), options()).unwrap_err();
+    assert!(matches!(error, OpenError::Restored { .. }), "{error}");
+    assert!(error.to_string().contains(".lock says that database "), "{error}");
+    assert!(!place.path().exists());
+    place.open_with(Options { accept_restored: true, ..options() }).close();
+    place.open().close();
+}
+
+#[test]
+fn who_expects_a_database_does_not_get_a_new_one() {
+    let place = Place::new();
+    let expecting = || Options { expect_existing: true, ..options() };
+    let error = SlashingDb::open(&place.path(), &identity(), expecting()).unwrap_err();
+    assert!(matches!(error, OpenError::Missing { .. }), "{error}");
+    assert!(!place.path().exists());
+    place.open().close();
+    place.open_with(expecting()).close();
+}
+
+#[test]
+fn a_check_asks_the_file_only_about_what_is_not_above_the_archive() {
+    let place = Place::new();
+    let folding = Options { journal_rows: 0, ..options() };
+    let db = place.open_with(folding);
+    assert_eq!(db.check_in_memory(&key(1), &block(5, 1)), Some(Ok(Safe::New)));
+    record(&db, key(1), block(5, 1)).unwrap();
+    record(&db, key(1), vote(3, 4, 1)).unwrap();
+    while db.status().unwrap().journal_rows > 0 {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    for candidate in [block(6, 1), vote(3, 5, 1)] {
+        assert_eq!(db.check_in_memory(&key(1), &candidate), Some(Ok(Safe::New)));
+    }
+    for (candidate, verdict) in
+        [(block(5, 1), true), (vote(3, 4, 2), false), (vote(2, 5, 1), false)]
+    {
+        assert_eq!(db.check_in_memory(&key(1), &candidate), None, "{candidate:?}");
+        assert_eq!(db.check(&key(1), &candidate).is_ok(), verdict, "{candidate:?}");
+    }
+}
+
+#[test]
 fn a_commit_that_was_cut_out_of_the_log_is_noticed() {
     let place = Place::new();
     let mut slow = options();

@@ -13,6 +13,8 @@ mod crash;
 mod damage;
 mod disk_full;
 mod durability;
+#[cfg(target_os = "linux")]
+mod faults;
 mod fuzz;
 mod identity;
 mod interchange;
