@@ -27,6 +27,7 @@ use crate::config::{HttpArgs, MetricsArgs, P2pArgs};
 use crate::control::Control;
 use crate::control::keys::KeyMap;
 use crate::metrics::Metrics;
+use crate::net_metrics;
 use crate::serving::{Listeners, Serving, ServingOptions};
 
 /// Name of the slashing database in a data directory.
@@ -103,6 +104,7 @@ impl Node {
         let cluster = Cluster::start(config, Arc::new(cluster_metrics.clone())).await?;
         metrics.set_signers_loaded(cluster.public_keys().len());
         cluster_metrics.follow(&cluster);
+        net_metrics::register(&registry, cluster.net().clone())?;
 
         let backend = Arc::new(ClusterBackend::new(cluster.clone(), network.clone()));
         let serving_options = ServingOptions {

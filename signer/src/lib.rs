@@ -22,6 +22,7 @@ pub mod host;
 pub mod limits;
 pub mod listener;
 pub mod metrics;
+mod net_metrics;
 mod open_files;
 pub mod origin;
 pub mod router;

@@ -102,18 +102,18 @@ impl Urgency {
     /// The urgency of a type of request.
     #[must_use]
     pub fn of(duty: DutyType) -> Self {
-        match duty.as_str() {
-            "BLOCK"
-            | "BLOCK_V2"
-            | "RANDAO_REVEAL"
-            | "EXECUTION_PAYLOAD_BID"
-            | "EXECUTION_PAYLOAD_ENVELOPE" => Self::Proposal,
-            "ATTESTATION"
-            | "AGGREGATE_AND_PROOF"
-            | "AGGREGATE_AND_PROOF_V2"
-            | "SYNC_COMMITTEE_MESSAGE"
-            | "SYNC_COMMITTEE_CONTRIBUTION_AND_PROOF"
-            | "PAYLOAD_ATTESTATION_MESSAGE" => Self::Vote,
+        match duty {
+            DutyType::Block
+            | DutyType::BlockV2
+            | DutyType::RandaoReveal
+            | DutyType::ExecutionPayloadBid
+            | DutyType::ExecutionPayloadEnvelope => Self::Proposal,
+            DutyType::Attestation
+            | DutyType::AggregateAndProof
+            | DutyType::AggregateAndProofV2
+            | DutyType::SyncCommitteeMessage
+            | DutyType::SyncCommitteeContributionAndProof
+            | DutyType::PayloadAttestationMessage => Self::Vote,
             _ => Self::Other,
         }
     }

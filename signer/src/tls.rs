@@ -8,8 +8,8 @@
 mod clients;
 mod identity;
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
@@ -64,6 +64,8 @@ pub struct ServerTls {
 struct Inner {
     files: TlsFiles,
     current: RwLock<Current>,
+    /// Of the files as they were just before they were last read.
+    seen: Mutex<Vec<Option<Stamp>>>,
 }
 
 #[derive(Debug)]
@@ -78,8 +80,9 @@ impl ServerTls {
     /// # Errors
     /// See [`TlsError`].
     pub fn open(files: TlsFiles) -> Result<Self, TlsError> {
-        let current = read(&files)?;
-        Ok(Self { inner: Arc::new(Inner { files, current: RwLock::new(current) }) })
+        let seen = Mutex::new(files.stamps());
+        let current = RwLock::new(read(&files)?);
+        Ok(Self { inner: Arc::new(Inner { files, current, seen }) })
     }
 
     /// The configuration for a connection that begins now.
@@ -105,6 +108,8 @@ impl ServerTls {
     /// # Errors
     /// See [`TlsError`]; what was in use stays in use.
     pub fn reload(&self) -> Result<(), TlsError> {
+        // Kept also if they cannot be used: they are read again when they have changed.
+        *self.seen() = self.inner.files.stamps();
         let read = read(&self.inner.files)?;
         *self.inner.current.write().unwrap_or_else(PoisonError::into_inner) = read;
         Ok(())
@@ -126,27 +131,25 @@ impl ServerTls {
         }
     }
 
-    /// Reloads whenever a file has changed. Runs until it is dropped.
+    /// Reloads whenever a file has changed since it was read. Runs until it is dropped.
     pub async fn watch(self) {
-        let mut seen = self.stamps().await;
         let mut ticks = tokio::time::interval(WATCH_INTERVAL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let now = self.stamps().await;
-            if now != seen {
+            let tls = self.clone();
+            let looked =
+                tokio::task::spawn_blocking(move || tls.inner.files.stamps() != *tls.seen());
+            if looked.await.unwrap_or(false) {
                 // A set of which only some are replaced by now may be refused, and is complete at the
                 // next look.
-                seen = now;
                 self.reload_and_log().await;
             }
         }
     }
 
-    async fn stamps(&self) -> Vec<Option<Stamp>> {
-        let paths: Vec<PathBuf> = self.inner.files.paths().map(Path::to_owned).collect();
-        let looked = tokio::task::spawn_blocking(move || paths.iter().map(|p| stamp(p)).collect());
-        looked.await.unwrap_or_default()
+    fn seen(&self) -> MutexGuard<'_, Vec<Option<Stamp>>> {
+        self.inner.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn current(&self) -> std::sync::RwLockReadGuard<'_, Current> {
@@ -157,6 +160,10 @@ impl ServerTls {
 impl TlsFiles {
     fn paths(&self) -> impl Iterator<Item = &Path> {
         self.identity.paths().into_iter().chain(self.clients.paths())
+    }
+
+    fn stamps(&self) -> Vec<Option<Stamp>> {
+        self.paths().map(stamp).collect()
     }
 }
 
@@ -203,15 +210,21 @@ type Provider = Arc<CryptoProvider>;
 /// The reason of a handshake that failed over the client's certificate.
 pub(crate) const CLIENT_CERTIFICATE: &str = "client_certificate";
 
-/// Why a handshake failed, as a label of metrics.
-pub(crate) fn failure_reason(error: &std::io::Error) -> &'static str {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    match inner {
-        Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => {
-            CLIENT_CERTIFICATE
-        }
-        Some(rustls::Error::AlertReceived(_)) => "alert",
+/// Why a handshake failed: a label for metrics, and in words.
+pub(crate) fn failure(error: &std::io::Error) -> (&'static str, String) {
+    use rustls::{CertificateError, Error};
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    let reason = match inner {
+        Some(Error::InvalidCertificate(_) | Error::NoCertificatesPresented) => CLIENT_CERTIFICATE,
+        Some(Error::AlertReceived(_)) => "alert",
         Some(_) => "protocol",
         None => "connection",
-    }
+    };
+    let text = match inner {
+        // The library shows it in the form that is meant for programmers.
+        Some(Error::InvalidCertificate(CertificateError::Other(other))) => other.0.to_string(),
+        Some(Error::NoCertificatesPresented) => "it shows no certificate".to_owned(),
+        _ => error.to_string(),
+    };
+    (reason, text)
 }

@@ -22,6 +22,7 @@ use tower::ServiceExt;
 use super::activity::{Activity, Expired, Watched};
 use super::connections::Place;
 use super::{HANDSHAKE_TIMEOUT, HEADER_TIMEOUT, ServerOptions};
+use crate::metrics::Throttle;
 use crate::tls::{self, ServerTls};
 
 /// An HTTP/2 connection is asked for a sign of life this often: one whose client is gone without a word
@@ -60,6 +61,7 @@ pub(super) struct Setup {
     pub(super) handshakes: Semaphore,
     pub(super) options: ServerOptions,
     pub(super) draining: watch::Receiver<bool>,
+    pub(super) refusals_logged: Throttle,
 }
 
 /// How connections speak HTTP.
@@ -126,7 +128,7 @@ async fn handshake(
     };
     let (reason, error) = match tokio::time::timeout(HANDSHAKE_TIMEOUT, accepting).await {
         Ok(Ok(stream)) => return Some(stream),
-        Ok(Err(error)) => (tls::failure_reason(&error), error.to_string()),
+        Ok(Err(error)) => tls::failure(&error),
         Err(_) => {
             ("timeout", format!("no end of the handshake in {} s", HANDSHAKE_TIMEOUT.as_secs()))
         }
@@ -134,8 +136,9 @@ async fn handshake(
     if let Some(metrics) = &setup.options.metrics {
         metrics.handshake_failed(reason);
     }
-    // An operator who sets up client certificates needs to see why they are refused.
-    if reason == tls::CLIENT_CERTIFICATE {
+    // An operator who sets up client certificates needs to see why they are refused, and not for each of
+    // thousands of connections.
+    if reason == tls::CLIENT_CERTIFICATE && setup.refusals_logged.allows() {
         tracing::warn!(client = %address, "TLS client refused: {error}");
     } else {
         tracing::debug!(client = %address, reason, error, "TLS handshake failed");

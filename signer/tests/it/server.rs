@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use crate::support::{EPOCH, Fake, KEY, Server, randao, server, signature_naming};
 
 /// Long enough for anything here to happen on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server on a port of its own.
 struct Running {
