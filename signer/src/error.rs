@@ -254,7 +254,7 @@ impl ApiError {
         let text = self.refusal.text();
         // A lost vote is an everyday event in a cluster; everything else should not go unseen. A flood
         // should, though, or the log would be one too.
-        if let Refusal::Overloaded { .. } = *self.refusal
+        if let Refusal::Overloaded { .. } | Refusal::BodyTimeout { .. } = *self.refusal
             && !metrics.overload_is_news()
         {
             tracing::debug!(status = status.as_u16(), reason, duty, validator, "{text}");
