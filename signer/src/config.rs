@@ -2,15 +2,17 @@
 //!
 //! An option `--http-listen-port` is read from, in this order: the command line; the environment
 //! variable `SYNOD_HTTP_LISTEN_PORT`; the key `http-listen-port` of the configuration file; its default.
-//! The file is the one of `--config-file`, or `synod.toml` in the data directory. [`parse`] does that
-//! for every option of a command that has [`DataArgs`], so the groups here only name, type and
-//! explain the options.
+//! `synod standalone` also reads Web3Signer's variables, `WEB3SIGNER_HTTP_LISTEN_PORT` and
+//! `WEB3SIGNER_ETH2_NETWORK`. The file is the one of `--config-file`, in TOML or in Web3Signer's YAML,
+//! or `synod.toml` in the data directory. [`parse`] does that for every option of a command that has
+//! [`DataArgs`], so the groups here only name, type and explain the options.
 //!
 //! Names are Web3Signer's on the HTTP side and Charon's on the cluster side.
 
 mod network;
 mod source;
 mod tls;
+mod yaml;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -149,8 +151,8 @@ pub struct DataArgs {
     #[arg(long, value_name = "DIR", default_value = ".synod", alias = "data-path")]
     pub data_dir: PathBuf,
 
-    /// TOML file with options, such as `http-listen-port = 9000` [default: synod.toml in the data
-    /// directory, if there is one].
+    /// TOML file with options, such as `http-listen-port = 9000`, or Web3Signer's YAML file (*.yaml,
+    /// *.yml) [default: synod.toml in the data directory, if there is one].
     #[arg(long, value_name = "FILE")]
     pub config_file: Option<PathBuf>,
 }

@@ -14,5 +14,6 @@ mod refused;
 mod restart;
 mod shutdown;
 mod signing;
+mod standalone;
 mod startup;
 mod support;

@@ -9,6 +9,7 @@
 //! | `http` | a validator client's end of the wire |
 //! | `ports` | ports for the nodes' links |
 //! | `process` | [`Program`], [`Process`]: a process, its log, its end |
+//! | `standalone` | [`Standalone`]: a signer with whole keys, and its key files |
 //! | `records` | what a slashing database holds, read without the program's own code |
 //!
 //! No test here asserts how long something takes. What is waited for is waited for with [`PATIENCE`],
@@ -28,6 +29,7 @@ pub mod http;
 pub mod ports;
 pub mod process;
 pub mod records;
+pub mod standalone;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -38,6 +40,7 @@ pub use self::duties::Ask;
 pub use self::http::Answer;
 pub use self::process::{Finished, Process, Program};
 pub use self::records::{Record, RecordedDuty};
+pub use self::standalone::Standalone;
 
 /// Nothing here takes a tenth of it on an idle machine; what takes so long hangs.
 pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -40,7 +40,8 @@ impl Program {
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.path);
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("SYNOD_") {
+            let name_text = name.to_string_lossy();
+            if ["SYNOD_", "WEB3SIGNER_"].iter().any(|prefix| name_text.starts_with(prefix)) {
                 command.env_remove(name);
             }
         }
@@ -97,10 +98,21 @@ pub struct Process {
 }
 
 impl Process {
-    fn start(mut command: Command) -> Self {
+    /// Starts a command and reads its stderr along.
+    ///
+    /// # Panics
+    /// It does not start.
+    #[must_use]
+    pub fn start(mut command: Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let (log, reader) = Log::read(child.stderr.take().unwrap());
         Self { child, log, reader: Some(reader) }
+    }
+
+    /// Its number in the system.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// What it has written to stderr so far.

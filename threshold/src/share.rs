@@ -132,3 +132,44 @@ impl<S> Sealed<S> {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use eth_types::Epoch;
+    use eth_types::duty::{Duty, Message, NonSlashableDuty};
+    use eth_types::fork::{Fork, ForkInfo};
+    use eth_types::network::Network;
+    use threshold_protocol::bls::verify;
+
+    use super::*;
+
+    fn randao(epoch: u64) -> NonSlashableDuty {
+        let network = Network::by_name("mainnet").unwrap();
+        let epoch = Epoch::new(epoch);
+        let version = network.fork_version_at(epoch).unwrap();
+        let fork =
+            Fork { previous_version: version, current_version: version, epoch: Epoch::new(0) };
+        let genesis_validators_root = network.genesis_validators_root();
+        let fork_info = ForkInfo { fork, genesis_validators_root };
+        let duty = Duty::new(Message::RandaoReveal(epoch), Some(&fork_info), &network).unwrap();
+        NonSlashableDuty::try_from(duty).unwrap()
+    }
+
+    #[test]
+    fn only_the_permit_for_the_same_key_and_root_opens_a_signature() {
+        let key = |byte| WholeKey::new(SecretKey::from_bytes(&[byte; 32]).unwrap());
+        let (ours, other) = (key(1), key(2));
+        let (duty, another) = (randao(400_000), randao(400_001));
+        let root = duty.duty().signing_root();
+        let message = HashedMessage::new(&root);
+        let seal = || WholeKey::sign_all(&[(&ours, &message)]).pop().unwrap().unwrap();
+
+        let error = seal().release(Permit::not_slashable(other.validator(), &duty)).unwrap_err();
+        assert!(error.to_string().contains(&other.validator().to_string()), "{error}");
+        assert!(seal().release(Permit::not_slashable(ours.validator(), &another)).is_err());
+        let permit = Permit::not_slashable(ours.validator(), &duty);
+        let signature = seal().release(permit).unwrap();
+        assert!(verify(&ours.validator(), &root, &signature));
+        assert!(!format!("{:?}{ours:?}", seal()).contains(&signature.to_string()[2..20]));
+    }
+}

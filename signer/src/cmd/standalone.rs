@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::builder::PossibleValuesParser;
 use eth_types::network::NETWORK_NAMES;
 
 use super::web3signer::Web3SignerOptions;
@@ -32,9 +31,10 @@ pub(super) struct StandaloneArgs {
     network: NetworkArgs,
     #[command(flatten)]
     log: LogArgs,
-    /// Web3Signer's subcommand; it may be there and changes nothing.
-    #[arg(value_name = "eth2", hide = true, value_parser = PossibleValuesParser::new(["eth2"]))]
-    subcommand: Option<String>,
+    /// Web3Signer's subcommand; it may be there and changes nothing. What comes after it has commands
+    /// of its own here.
+    #[arg(value_name = "eth2", hide = true, num_args = 0..)]
+    subcommands: Vec<String>,
     // Last: it leaves out what the groups above have.
     #[command(flatten)]
     web3signer: Web3SignerOptions,
@@ -113,6 +113,7 @@ impl KeyArgs {
 }
 
 pub(super) fn run(args: &StandaloneArgs) -> anyhow::Result<ExitCode> {
+    refuse_subcommands(&args.subcommands)?;
     args.web3signer.refuse_unsupported()?;
     telemetry::init(&args.log)?;
     args.web3signer.warn_of_ignored();
@@ -147,6 +148,23 @@ pub(super) fn run(args: &StandaloneArgs) -> anyhow::Result<ExitCode> {
         node.stop().await;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// `eth2` is the one of Web3Signer's subcommands that runs a signer.
+fn refuse_subcommands(given: &[String]) -> anyhow::Result<()> {
+    let given: Vec<&str> = given.iter().map(String::as_str).collect();
+    match given.as_slice() {
+        [] | ["eth2"] => Ok(()),
+        ["eth2", "import"] => anyhow::bail!("use `synod slashing-protection import`"),
+        ["eth2", "export"] => anyhow::bail!("use `synod slashing-protection export`"),
+        ["eth2", "watermark-repair"] => {
+            anyhow::bail!("use `synod slashing-protection watermark-repair`")
+        }
+        other => anyhow::bail!(
+            "unexpected `{}`: of Web3Signer's subcommands only `eth2` is known here",
+            other.join(" ")
+        ),
+    }
 }
 
 /// The network of the options; mainnet without any, as in Web3Signer. Nothing here looks at the clock,

@@ -9,12 +9,19 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::error::{ContextKind, ContextValue};
-use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
+use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches};
+
+use super::yaml;
 
 /// The configuration file that is read from the data directory if `--config-file` names none.
 pub const CONFIG_FILE_NAME: &str = "synod.toml";
 /// What the names of environment variables begin with.
 const ENV_PREFIX: &str = "SYNOD_";
+
+/// Web3Signer's, which the command in its place reads too: of its options, and of its subcommand's.
+const WEB3SIGNER_PREFIXES: [&str; 2] = ["WEB3SIGNER_", "WEB3SIGNER_ETH2_"];
+/// That command.
+const WEB3SIGNER_COMMAND: &str = "standalone";
 
 /// Why the options cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +50,14 @@ pub enum ConfigError {
     /// The configuration file is not TOML.
     #[error("configuration file {} is not TOML: {reason}", path.display())]
     Toml {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and in which line.
+        reason: String,
+    },
+    /// The configuration file has the name of a YAML file and is none, or not of this form.
+    #[error("configuration file {} is not YAML with options: {reason}", path.display())]
+    Yaml {
         /// The file.
         path: PathBuf,
         /// What is wrong, and in which line.
@@ -103,17 +118,36 @@ pub fn parse<T: CommandFactory + FromArgMatches>(
 
 /// Lets every option be given by its environment variable.
 fn with_environment(command: Command) -> Command {
+    let web3signer = command.get_name() == WEB3SIGNER_COMMAND;
     command
-        .mut_args(|arg| match arg.get_long().map(environment_name) {
-            Some(name) => arg.env(name),
-            None => arg,
+        .mut_args(|arg| {
+            let Some(long) = arg.get_long() else { return arg };
+            let own = variable(ENV_PREFIX, long);
+            let set = web3signer.then(|| web3signer_variable(&arg)).flatten();
+            // An option has one variable: Web3Signer's if that is set and the program's own is not.
+            match set {
+                Some(other) if !is_set(&own) => arg.env(other),
+                _ => arg.env(own),
+            }
         })
         .mut_subcommands(with_environment)
 }
 
 /// `SYNOD_HTTP_LISTEN_PORT` for `http-listen-port`.
-fn environment_name(long: &str) -> String {
-    format!("{ENV_PREFIX}{}", long.to_ascii_uppercase().replace('-', "_"))
+fn variable(prefix: &str, long: &str) -> String {
+    format!("{prefix}{}", long.to_ascii_uppercase().replace('-', "_"))
+}
+
+/// The variable of Web3Signer's that is set for an option, by its name or one of its aliases.
+fn web3signer_variable(arg: &Arg) -> Option<String> {
+    let names = arg.get_long().into_iter().chain(arg.get_all_aliases().unwrap_or_default());
+    names
+        .flat_map(|long| WEB3SIGNER_PREFIXES.map(|prefix| variable(prefix, long)))
+        .find(|name| is_set(name))
+}
+
+fn is_set(name: &str) -> bool {
+    std::env::var_os(OsStr::new(name)).is_some()
 }
 
 /// A configuration file that was read, for one subcommand.
@@ -247,6 +281,11 @@ fn toml_reason(text: &str, error: &toml::de::Error) -> String {
 }
 
 fn read_values(path: &Path, text: &str) -> Result<Vec<(String, Vec<String>)>, ConfigError> {
+    let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+    if ["yaml", "yml"].iter().any(|yaml| extension.eq_ignore_ascii_case(yaml)) {
+        return yaml::read(text)
+            .map_err(|reason| ConfigError::Yaml { path: path.to_owned(), reason });
+    }
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| ConfigError::Toml {
         path: path.to_owned(),
         reason: toml_reason(text, &error),
@@ -309,8 +348,8 @@ fn name_origin(error: clap::Error, args: &[OsString], file: Option<&File>) -> Co
         .unwrap_or_default()
         .trim_start_matches("error: ")
         .to_owned();
-    let name = environment_name(long);
-    if std::env::var_os(OsStr::new(&name)).is_some() {
+    let prefixes = [ENV_PREFIX].into_iter().chain(WEB3SIGNER_PREFIXES);
+    if let Some(name) = prefixes.map(|prefix| variable(prefix, long)).find(|name| is_set(name)) {
         return ConfigError::Environment { name, reason };
     }
     match file {

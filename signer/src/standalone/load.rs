@@ -98,6 +98,8 @@ pub(super) struct Loader {
     /// `None` if nothing is kept across restarts.
     pub(super) cache: Option<Mutex<KeyCache>>,
     pub(super) budget: MemoryBudget,
+    /// How many keystores were opened by their key derivation so far.
+    pub(super) derived: AtomicUsize,
 }
 
 /// A key, or why a candidate gives none.
@@ -232,6 +234,7 @@ impl Loader {
         let taken = self.budget.take(keystore.kdf_memory_bytes());
         let secret = keystore.decrypt(password)?;
         drop(taken);
+        self.derived.fetch_add(1, Ordering::Relaxed);
         if let Some(mut cache) = self.cache() {
             cache.insert(&self.cache_key, fingerprint, &secret);
         }

@@ -299,3 +299,146 @@ impl Meeting {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use eth_types::containers::{AttestationData, Checkpoint};
+    use eth_types::duty::Message;
+    use eth_types::fork::{Fork, ForkInfo};
+    use eth_types::network::Network;
+    use eth_types::{Epoch, PublicKey, Slot};
+    use slashing_db::{Identity, Options};
+    use tempfile::TempDir;
+    use threshold_protocol::bls::{SecretKey, verify};
+
+    use super::super::cache::CacheKey;
+    use super::super::scan::Source;
+    use super::*;
+
+    fn signing() -> (TempDir, Signing) {
+        let dir = tempfile::tempdir().unwrap();
+        let identity = Identity {
+            genesis_validators_root: network().genesis_validators_root(),
+            network: "mainnet".to_owned(),
+            cluster_lock_hash: None,
+        };
+        let path = dir.path().join("slashing.sqlite");
+        let db = SlashingDb::open(&path, &identity, Options::default()).unwrap();
+        (dir, Signing::start(db).unwrap())
+    }
+
+    fn network() -> Network {
+        Network::by_name("mainnet").unwrap()
+    }
+
+    fn stored(number: u8) -> Arc<StoredKey> {
+        let secret = SecretKey::from_bytes(&[number; 32]).unwrap();
+        Arc::new(StoredKey {
+            key: Arc::new(WholeKey::new(secret)),
+            source: Source::Raw { config: "key.yaml".into(), document: 0 },
+            path: String::new(),
+            fingerprint: CacheKey::fresh().fingerprint(&[]),
+            also: Vec::new(),
+        })
+    }
+
+    /// A duty of an epoch on mainnet.
+    fn duty(epoch: u64, message: impl Fn(Epoch) -> Message) -> Duty {
+        let (network, epoch) = (network(), Epoch::new(epoch));
+        let version = network.fork_version_at(epoch).unwrap();
+        let fork =
+            Fork { previous_version: version, current_version: version, epoch: Epoch::new(0) };
+        let genesis_validators_root = network.genesis_validators_root();
+        let fork_info = ForkInfo { fork, genesis_validators_root };
+        Duty::new(message(epoch), Some(&fork_info), &network).unwrap()
+    }
+
+    fn vote(epoch: u64, head: u8) -> Duty {
+        duty(epoch, |epoch| {
+            Message::Attestation(AttestationData {
+                slot: Slot::new(epoch.as_u64() * 32),
+                index: 0,
+                beacon_block_root: Root::new([head; 32]),
+                source: Checkpoint { epoch: epoch.saturating_sub(1), root: Root::ZERO },
+                target: Checkpoint { epoch, root: Root::ZERO },
+            })
+        })
+    }
+
+    fn assert_signed(answer: Answer, validator: PublicKey, root: Root) {
+        assert!(verify(&validator, &root, &answer.unwrap()));
+    }
+
+    #[tokio::test]
+    async fn hundreds_of_requests_in_flight_each_get_their_own_signature() {
+        let (_dir, signing) = signing();
+        let keys: Vec<_> = (1..=50).map(stored).collect();
+        let mut expected = Vec::new();
+        for (index, key) in (0_u8..).zip(&keys) {
+            let duties =
+                [vote(400_000, 1), vote(400_001, index), duty(400_000, Message::RandaoReveal)];
+            for duty in duties {
+                let root = duty.signing_root();
+                expected.push((key.validator(), root, signing.sign(key, duty)));
+            }
+        }
+        for (validator, root, answer) in expected {
+            assert_signed(answer.await.unwrap(), validator, root);
+        }
+    }
+
+    #[tokio::test]
+    async fn of_two_votes_asked_for_at_once_one_is_signed_and_then_only_that_one() {
+        let (_dir, signing) = signing();
+        let key = stored(1);
+        let (one, other) = (vote(400_000, 1), vote(400_000, 2));
+        let answers = [signing.sign(&key, one.clone()), signing.sign(&key, other.clone())];
+        let [first, second] = answers;
+        assert_signed(first.await.unwrap(), key.validator(), one.signing_root());
+        assert!(matches!(second.await.unwrap(), Err(SignError::Slashing(_))));
+        let again = signing.sign(&key, one.clone()).await.unwrap();
+        assert_signed(again, key.validator(), one.signing_root());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_signed_when_nothing_can_be_recorded() {
+        let (_dir, signing) = signing();
+        signing.slashing_db().clone().close();
+        let answer = signing.sign(&stored(1), vote(400_000, 1)).await.unwrap();
+        assert!(matches!(answer, Err(SignError::Unavailable(_))));
+        // What cannot be slashed needs no record.
+        let randao = duty(400_000, Message::RandaoReveal);
+        let root = randao.signing_root();
+        let key = stored(1);
+        let answer = signing.sign(&key, randao).await.unwrap();
+        assert_signed(answer, key.validator(), root);
+    }
+
+    #[test]
+    fn what_is_recorded_is_recorded_although_the_client_is_gone() {
+        let (_dir, signing) = signing();
+        let key = stored(1);
+        drop(signing.sign(&key, vote(400_000, 1)));
+        // Asked after it, so answered after it.
+        let marks = signing.slashing_db().watermarks(Some(vec![key.validator()])).unwrap();
+        assert_eq!(marks.validators.len(), 1);
+    }
+
+    #[test]
+    fn a_full_queue_refuses_and_blocks_pass_what_waits() {
+        let queue = Queue::new(1);
+        let job = || {
+            let (answer, _) = oneshot::channel();
+            let parts = Parts { answer, sealed: None, permit: None };
+            let meeting = Arc::new(Meeting(Mutex::new(Some(parts))));
+            Job { stored: stored(1), root: Root::ZERO, meeting }
+        };
+        for _ in 0..QUEUE_BOUND {
+            assert!(queue.push(job(), false));
+        }
+        assert!(!queue.push(job(), false));
+        assert!(queue.push(job(), true));
+        assert_eq!(queue.take().unwrap().len(), 1);
+        assert_eq!(queue.take().unwrap().len(), BATCH);
+    }
+}

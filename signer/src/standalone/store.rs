@@ -7,8 +7,9 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use eth_types::PublicKey;
 
@@ -96,7 +97,7 @@ impl KeyStore {
         let store = Self {
             inner: Arc::new(Inner {
                 places: options.places,
-                loader: Loader { cache_key, cache, budget },
+                loader: Loader { cache_key, cache, budget, derived: AtomicUsize::new(0) },
                 active: RwLock::default(),
                 status: Mutex::default(),
                 operation: Mutex::default(),
@@ -105,9 +106,9 @@ impl KeyStore {
         };
         let progress = store.inner.begin(found.candidates.len());
         store.spawn(move |inner| {
-            // How many files are bad is in the figures; there was no reload that could report it.
-            inner.load(&found, &progress);
+            let loaded = inner.load(&found, &progress);
             inner.end(|status| status.complete = true);
+            loaded.log();
         });
         Ok(store)
     }
@@ -278,21 +279,22 @@ impl Inner {
             }
         };
         let progress = self.begin(found.candidates.len());
-        let errors = self.load(&found, &progress);
+        let loaded = self.load(&found, &progress);
         self.end(|status| {
             status.complete = true;
-            status.reload.end(errors);
+            status.reload.end(loaded.errors);
         });
+        loaded.log();
     }
 
-    /// Opens what was found; what is not there any more is dropped at the end. Returns how many files
-    /// gave no key.
-    fn load(&self, found: &Scan, progress: &Progress) -> usize {
+    /// Opens what was found; what is not there any more is dropped at the end.
+    fn load(&self, found: &Scan, progress: &Progress) -> Loaded {
         let known: HashMap<_, _> = self
             .active()
             .values()
             .map(|stored| (stored.fingerprint, Arc::clone(&stored.key)))
             .collect();
+        let derived_before = self.loader.derived.load(Ordering::Relaxed);
         let outcomes = self.loader.load_all(&found.candidates, &known, &|outcome| {
             if let Ok(stored) = outcome {
                 self.active_mut().entry(stored.validator()).or_insert_with(|| Arc::clone(stored));
@@ -311,18 +313,15 @@ impl Inner {
         log_bad(&bad);
         let before = std::mem::replace(&mut *self.active_mut(), keys);
         self.keep_cached();
-        let active = self.active();
-        let removed = before.keys().filter(|key| !active.contains_key(key)).count();
-        tracing::info!(
-            keys = active.len(),
-            removed,
-            errors = bad.len(),
-            millis = progress.elapsed().as_millis(),
-            "keys loaded"
-        );
-        drop(active);
         self.count();
-        bad.len()
+        let active = self.active();
+        Loaded {
+            keys: active.len(),
+            removed: before.keys().filter(|key| !active.contains_key(key)).count(),
+            errors: bad.len(),
+            derived: self.loader.derived.load(Ordering::Relaxed) - derived_before,
+            took: progress.elapsed(),
+        }
     }
 
     /// The cache holds what is loaded and nothing else: a secret whose keystore is gone goes too.
@@ -333,6 +332,27 @@ impl Inner {
             cache.retain(&wanted);
         }
         self.loader.save_cache();
+    }
+}
+
+/// The outcome of a load, for the log.
+#[derive(Debug)]
+struct Loaded {
+    keys: usize,
+    /// Keys that were there before.
+    removed: usize,
+    /// Files that gave no key.
+    errors: usize,
+    /// Keystores that were opened by their key derivation.
+    derived: usize,
+    took: Duration,
+}
+
+impl Loaded {
+    fn log(&self) {
+        let Self { keys, removed, errors, derived, took } = self;
+        let millis = took.as_millis();
+        tracing::info!(keys, removed, errors, derived, millis, "keys loaded");
     }
 }
 
