@@ -1,7 +1,7 @@
 //! What a slashing database holds, read from the file with SQL: an oracle that shares no code with the
 //! program.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use eth_types::{Epoch, PublicKey, Root, Slot};
@@ -9,6 +9,10 @@ use rusqlite::Connection;
 
 /// The name of the database in a node's data directory.
 pub const DATABASE: &str = "slashing-protection.sqlite";
+
+/// The length of a message in the journal: the validator's number, a byte for its kind, source, slot or
+/// target, signing root.
+const MESSAGE_BYTES: usize = 8 + 1 + 8 + 8 + 32;
 
 /// A message on record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,14 +61,47 @@ pub fn read(data_dir: &Path) -> BTreeSet<Record> {
          JOIN validators ON validators.id = validator_id",
         "SELECT public_key, source_epoch, target_epoch, signing_root FROM attestations \
          JOIN validators ON validators.id = validator_id",
-        "SELECT public_key, source_epoch, height, signing_root FROM journal \
-         JOIN validators ON validators.id = validator_id",
     ] {
         let mut statement = database.prepare(query).unwrap();
         let rows = statement.query_map([], record).unwrap();
         records.extend(rows.map(Result::unwrap));
     }
+    records.extend(journal(&database));
     records
+}
+
+/// What is in the journal still: messages of [`MESSAGE_BYTES`] each, as slashing-db's schema says.
+fn journal(database: &Connection) -> Vec<Record> {
+    let mut statement = database.prepare("SELECT id, public_key FROM validators").unwrap();
+    let keys: BTreeMap<u64, PublicKey> = statement
+        .query_map([], |row| {
+            let (id, key): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
+            Ok((u64::try_from(id).unwrap(), PublicKey::try_from(key.as_slice()).unwrap()))
+        })
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    let mut statement = database.prepare("SELECT messages FROM journal").unwrap();
+    let entries = statement.query_map([], |row| row.get::<_, Vec<u8>>(0)).unwrap();
+    entries
+        .map(Result::unwrap)
+        .flat_map(|entry| {
+            let messages = entry.chunks_exact(MESSAGE_BYTES);
+            assert!(messages.remainder().is_empty(), "an entry of {} bytes", entry.len());
+            messages.map(|bytes| message(bytes, &keys)).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+fn message(bytes: &[u8], keys: &BTreeMap<u64, PublicKey>) -> Record {
+    let number = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+    let (source, duty) = match bytes[8] {
+        0 => (None, RecordedDuty::Block(Slot::new(number(17)))),
+        1 => (Some(Epoch::new(number(9))), RecordedDuty::Attestation(Epoch::new(number(17)))),
+        kind => panic!("a message of kind {kind}"),
+    };
+    let root = Root::try_from(&bytes[25..]).unwrap();
+    Record { validator: keys[&number(0)], duty, source, root }
 }
 
 fn record(row: &rusqlite::Row<'_>) -> rusqlite::Result<Record> {

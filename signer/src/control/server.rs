@@ -44,7 +44,7 @@ const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024 * 1024;
 
 /// What has to stay free on the disk besides the file and the records that come of it: a full disk stops
 /// all signing.
-const RESERVED_BYTES: u64 = 256 * 1024 * 1024;
+const RESERVED_BYTES: u64 = 16 * 1024 * 1024;
 
 /// A command that takes or sends nothing for so long is stopped or gone; an export in progress holds the
 /// database's background work up.

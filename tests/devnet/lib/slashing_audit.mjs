@@ -5,12 +5,13 @@ import path from "node:path";
 import {DatabaseSync} from "node:sqlite";
 
 // A record is first appended to the journal and moved to its own table later; it counts in either place.
-const RECORDS = `
-  SELECT hex(v.public_key) AS pubkey, r.source, r.at, hex(r.root) AS root FROM (
-    SELECT validator_id, source_epoch AS source, height AS at, signing_root AS root FROM journal
-    UNION SELECT validator_id, NULL, slot, signing_root FROM blocks
-    UNION SELECT validator_id, source_epoch, target_epoch, signing_root FROM attestations
-  ) r JOIN validators v ON v.id = r.validator_id`;
+const ARCHIVED = `
+  SELECT validator_id AS validator, NULL AS source, slot AS at, signing_root AS root FROM blocks
+  UNION SELECT validator_id, source_epoch, target_epoch, signing_root FROM attestations`;
+
+// A message in the journal: validator's id (8 bytes), 0 for a block or 1 for a vote (1), source epoch (8), slot or
+// target epoch (8), signing root (32); numbers have the low byte first.
+const MESSAGE_BYTES = 57;
 
 /**
  * databases: one file per node; copies are read, made in workDir. threshold: the partials a signature takes.
@@ -72,17 +73,33 @@ function rootsByDuty(records) {
 function readRecords(file) {
   const db = new DatabaseSync(file);
   try {
-    return db.prepare(RECORDS).all().map((r) => ({
+    const pubkeys = new Map(db.prepare("SELECT id, public_key FROM validators").all().map((v) => [v.id, hex(v.public_key)]));
+    const journal = db.prepare("SELECT messages FROM journal ORDER BY sequence").all().flatMap((entry) => messagesOf(entry.messages));
+    const records = [...journal, ...db.prepare(ARCHIVED).all()].map((r) => ({
       kind: r.source === null ? "block" : "attestation",
-      pubkey: "0x" + r.pubkey.toLowerCase(),
+      pubkey: pubkeys.get(r.validator),
       source: r.source,
       at: r.at,
-      root: "0x" + r.root.toLowerCase(),
+      root: hex(r.root),
     }));
+    return [...new Map(records.map((r) => [JSON.stringify(r), r])).values()];
   } finally {
     db.close();
   }
 }
+
+/** The messages of a journal entry. */
+function messagesOf(blob) {
+  const bytes = Buffer.from(blob);
+  if (bytes.length % MESSAGE_BYTES !== 0) throw Error(`a journal entry of ${bytes.length} bytes is not one of messages of ${MESSAGE_BYTES}`);
+  return Array.from({length: bytes.length / MESSAGE_BYTES}, (_, i) => {
+    const message = bytes.subarray(i * MESSAGE_BYTES, (i + 1) * MESSAGE_BYTES);
+    const number = (at) => Number(message.readBigUInt64LE(at));
+    return {validator: number(0), source: message[8] === 0 ? null : number(9), at: number(17), root: message.subarray(25)};
+  });
+}
+
+const hex = (bytes) => "0x" + Buffer.from(bytes).toString("hex");
 
 /** Copies a database with its write-ahead log, which a killed process leaves behind; the original stays untouched. */
 function copyDatabase(file, dir) {

@@ -14,15 +14,25 @@ const KEY = "0x" + "aa".repeat(48);
 const root = (byte) => "0x" + byte.repeat(32);
 const blob = (hex) => Buffer.from(hex.slice(2), "hex");
 
+/** A message as the journal holds it. */
+function message(validator, source, at, r) {
+  const bytes = Buffer.alloc(25);
+  bytes.writeBigUInt64LE(BigInt(validator), 0);
+  bytes[8] = source === null ? 0 : 1;
+  bytes.writeBigUInt64LE(BigInt(source ?? 0), 9);
+  bytes.writeBigUInt64LE(BigInt(at), 17);
+  return Buffer.concat([bytes, blob(r)]);
+}
+
 /** A node's database: `journal` and `moved` hold [slot, root] for a block, [source, target, root] for an attestation. */
 function database(name, {journal = [], moved = []}) {
   const file = path.join(DIR, `${name}.sqlite`);
   const db = new DatabaseSync(file);
   db.exec(SCHEMA);
   db.prepare("INSERT INTO validators (id, public_key, contradictory) VALUES (7, ?, 0)").run(blob(KEY));
-  for (const [i, record] of journal.entries()) {
-    const [source, at, r] = record.length === 2 ? [null, ...record] : record;
-    db.prepare("INSERT INTO journal (sequence, validator_id, source_epoch, height, signing_root, chain) VALUES (?, 7, ?, ?, ?, 0)").run(i + 1, source, at, blob(r));
+  if (journal.length > 0) {
+    const messages = Buffer.concat(journal.map((record) => message(7, ...(record.length === 2 ? [null, ...record] : record))));
+    db.prepare("INSERT INTO journal (sequence, messages, chain) VALUES (?, ?, 0)").run(journal.length, messages);
   }
   for (const record of moved) {
     if (record.length === 2) db.prepare("INSERT INTO blocks (slot, validator_id, signing_root) VALUES (?, 7, ?)").run(record[0], blob(record[1]));
