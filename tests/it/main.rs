@@ -14,6 +14,7 @@ mod refused;
 mod restart;
 mod shutdown;
 mod signing;
+mod slashing_protection;
 mod standalone;
 mod startup;
 mod support;

@@ -7,6 +7,7 @@
 //! | `cluster` | [`ClusterBuilder`], [`Cluster`]: node processes and what can be done to them |
 //! | `duties` | [`Ask`]: requests, with the signing root that the answer has to be over |
 //! | `http` | a validator client's end of the wire |
+//! | `interchange` | EIP-3076 files, read and written without the program's own code |
 //! | `ports` | ports for the nodes' links |
 //! | `process` | [`Program`], [`Process`]: a process, its log, its end |
 //! | `standalone` | [`Standalone`]: a signer with whole keys, and its key files |
@@ -26,6 +27,7 @@ pub mod chain;
 pub mod cluster;
 pub mod duties;
 pub mod http;
+pub mod interchange;
 pub mod ports;
 pub mod process;
 pub mod records;
