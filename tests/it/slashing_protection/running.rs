@@ -85,7 +85,7 @@ async fn what_is_imported_or_raised_while_a_node_runs_holds_at_once() {
     assert!(reason.contains("to which an operator raised the watermark"), "{reason}");
     let shown = command(&dir, ["watermark", "show", "--json", "--validator", &key]);
     assert_done(&shown);
-    let shown: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap();
+    let shown: Value = serde_json::from_str(&shown.stdout).unwrap();
     assert_eq!(shown["validators"][0]["raised"]["slot"], far.as_str());
 
     let high = (slot.as_u64() + 900).to_string();
