@@ -164,7 +164,7 @@ async fn a_command_that_dies_half_way_takes_nothing_with_it() {
 
 /// The entry with a root of its own for every block.
 fn with_roots(mut entry: Value) -> Value {
-    for block in entry["signed_blocks"].as_array_mut().unwrap() {
+    for block in entry.pointer_mut("/signed_blocks").unwrap().as_array_mut().unwrap() {
         let slot: u64 = block["slot"].as_str().unwrap().parse().unwrap();
         block["signing_root"] = format!("0x{slot:064x}").into();
     }
