@@ -88,17 +88,8 @@ impl SlashingDb {
         let now = files::seconds(SystemTime::now());
         let (mut store, memory) =
             Store::open(path, identity, options.strategy, now, options.verify)?;
-        let mut looks_restored = None;
-        let sidecar = match options.access {
-            Access::Maintain => match start::compare(&store, &memory, progress.as_ref()) {
-                Ok(()) => Some(start::start_sidecar(&store)?),
-                Err(OpenError::Restored { what, .. }) => {
-                    start::set_apart(&mut store, progress.as_ref())?;
-                    looks_restored = Some(what);
-                    None
-                }
-                Err(error) => return Err(error),
-            },
+        let (sidecar, looks_restored) = match options.access {
+            Access::Maintain => start::maintain(&mut store, &memory, progress.as_ref(), &lock)?,
             Access::Sign => {
                 if !options.accept_restored {
                     start::compare(&store, &memory, progress.as_ref())?;
@@ -106,10 +97,13 @@ impl SlashingDb {
                 store
                     .count_start()
                     .map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
-                Some(start::start_sidecar(&store)?)
+                (Some(start::start_sidecar(&store)?), None)
             }
         };
-        lock.note_database(&store.metadata().database_id)?;
+        // What is not accepted does not become the database that was used last.
+        if looks_restored.is_none() {
+            lock.note_database(&store.metadata().database_id)?;
+        }
         let shared = Arc::new(Shared::new(store, memory));
         let (jobs, queue) = mpsc::sync_channel(QUEUE_BOUND);
         let thread =

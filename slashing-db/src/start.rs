@@ -115,9 +115,32 @@ pub(crate) fn compare(
     Ok(())
 }
 
-/// Makes sure that a database that is behind its sidecar stays refused: what is imported into it counts
-/// as changes, with which it would catch up.
-pub(crate) fn set_apart(store: &mut Store, progress: Option<&Progress>) -> Result<(), OpenError> {
+/// As [`compare`], before maintenance, which goes on in any case: the sidecar to keep up, or why the
+/// database looks restored. Then it stays refused for signing, whatever is imported into it.
+pub(crate) fn maintain(
+    store: &mut Store,
+    memory: &Memory,
+    progress: Option<&Progress>,
+    lock: &Lock,
+) -> Result<(Option<Sidecar>, Option<String>), OpenError> {
+    let what = match compare(store, memory, progress) {
+        Ok(()) if progress.is_some() => None,
+        // One that was made for the purpose, perhaps in place of one that is gone with its sidecar.
+        Ok(()) => witness(store.path(), None, lock)
+            .filter(|_| lock.database() != Some(&files::hex(&store.metadata().database_id))),
+        Err(OpenError::Restored { what, .. }) => {
+            set_apart(store, progress)?;
+            Some(what)
+        }
+        Err(error) => return Err(error),
+    };
+    let sidecar = if what.is_none() { Some(start_sidecar(store)?) } else { None };
+    Ok((sidecar, what))
+}
+
+/// Gives a database that is behind its sidecar another id: what is imported into it counts as changes,
+/// with which it would catch up.
+fn set_apart(store: &mut Store, progress: Option<&Progress>) -> Result<(), OpenError> {
     if progress.is_none_or(|progress| progress.database_id != store.metadata().database_id) {
         return Ok(());
     }

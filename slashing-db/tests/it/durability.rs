@@ -128,18 +128,26 @@ fn maintenance_of_an_older_copy_does_not_make_up_for_what_it_lost() {
 
 #[test]
 fn a_database_that_maintenance_made_in_place_of_a_lost_one_is_refused_until_it_is_accepted() {
-    let place = Place::new();
-    let db = place.open();
-    record(&db, key(1), block(5, 1)).unwrap();
-    db.close();
-    fs::remove_file(place.path()).unwrap();
-    let db = place.open_with(maintenance());
-    assert!(db.looks_restored().is_some());
-    change(&db);
-    db.close();
-    let error = SlashingDb::open(&place.path(), &identity(), options()).unwrap_err();
-    assert!(matches!(error, OpenError::Restored { .. }), "{error}");
-    place.open_with(Options { accept_restored: true, ..options() }).close();
+    // Gone alone, or with its progress file.
+    for lost in [&[""][..], &["", ".progress"]] {
+        let place = Place::new();
+        let db = place.open();
+        record(&db, key(1), block(5, 1)).unwrap();
+        db.close();
+        for ending in lost {
+            fs::remove_file(format!("{}{ending}", place.path().display())).unwrap();
+        }
+        for _ in 0..2 {
+            let db = place.open_with(maintenance());
+            assert!(db.looks_restored().is_some(), "{lost:?}");
+            change(&db);
+            db.close();
+            let error = SlashingDb::open(&place.path(), &identity(), options()).unwrap_err();
+            assert!(matches!(error, OpenError::Restored { .. }), "{error}");
+        }
+        place.open_with(Options { accept_restored: true, ..options() }).close();
+        place.open().close();
+    }
 }
 
 #[test]
