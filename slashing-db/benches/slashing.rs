@@ -3,9 +3,11 @@
 //! `cargo bench -p slashing-db`; `SLASHING_BENCH_DIR` chooses the disk (default: the directory for
 //! temporary files). The database has 10,000 validators and 250 epochs of attestations.
 //!
-//! Three ways to make the same bytes durable take turns, so that whatever else the machine does hits all
+//! Four ways to make the same bytes durable take turns, so that whatever else the machine does hits all
 //! of them: an append with `fdatasync` to a file that grows, a write with `fdatasync` over what is there
-//! already (the least that a disk can be asked for), and the database. Medians are compared.
+//! already (the least that a disk can be asked for), the same append done by another thread, and the
+//! database, which has a thread of its own. Medians are compared; on a machine with more to do than it has
+//! cores, the third shows what waiting for a core costs.
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on ends")]
 
 use std::fs::File;
@@ -13,7 +15,8 @@ use std::hint::black_box;
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::thread::sleep;
+use std::sync::mpsc;
+use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
 use eth_types::{Epoch, PublicKey, Root};
@@ -158,15 +161,26 @@ fn records(db: &SlashingDb) {
     let fixed = File::create(directory.path().join("fixed")).unwrap();
     fixed.write_all_at(&vec![0; 1 << 20], 0).unwrap();
     fixed.sync_all().unwrap();
+    let (to_thread, appends) = mpsc::channel::<Vec<u8>>();
+    let (appended, from_thread) = mpsc::channel();
+    let mut other = File::create(directory.path().join("other")).unwrap();
+    spawn(move || {
+        for bytes in appends {
+            other.write_all(&bytes).unwrap();
+            other.sync_data().unwrap();
+            appended.send(()).unwrap();
+        }
+    });
     let mut slot = EPOCHS * 32;
     let mut at = 0;
     for size in [1, 16, 64, SLOT] {
         let bytes = vec![7; RECORD_BYTES * usize::try_from(size).unwrap()];
-        let [mut append, mut overwrite, mut record] = [const { Times(Vec::new()) }; 3];
-        for turn in 0..3 * ROUNDS {
+        let [mut append, mut overwrite, mut by_thread, mut record] =
+            [const { Times(Vec::new()) }; 4];
+        for turn in 0..4 * ROUNDS {
             // Who comes behind whom changes from round to round: what one left to the disk is felt by
             // the next.
-            match (turn % 3 + turn / 3) % 3 {
+            match (turn % 4 + turn / 4) % 4 {
                 0 => append.measure(|| {
                     growing.write_all(&bytes).unwrap();
                     growing.sync_data().unwrap();
@@ -178,6 +192,10 @@ fn records(db: &SlashingDb) {
                     });
                     at = (at + bytes.len() as u64) % (1 << 19);
                 }
+                2 => by_thread.measure(|| {
+                    to_thread.send(bytes.clone()).unwrap();
+                    from_thread.recv().unwrap();
+                }),
                 _ => {
                     slot += 1;
                     let target = slot / 32 + 1;
@@ -191,14 +209,16 @@ fn records(db: &SlashingDb) {
         println!("{size} records in one batch");
         append.line("bare append and fdatasync");
         overwrite.line("bare overwrite and fdatasync");
+        by_thread.line("bare append by another thread");
         record.line("record");
         let ratio = |floor: &mut Times, own: &mut Times| {
             own.quantile(0.5).as_secs_f64() / floor.quantile(0.5).as_secs_f64()
         };
         println!(
-            "  record is {:.2} x the append, {:.2} x the overwrite",
+            "  record is {:.2} x the append, {:.2} x the overwrite, {:.2} x the other thread's append",
             ratio(&mut append, &mut record),
-            ratio(&mut overwrite, &mut record)
+            ratio(&mut overwrite, &mut record),
+            ratio(&mut by_thread, &mut record)
         );
     }
 }
