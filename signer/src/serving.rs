@@ -33,13 +33,14 @@ pub struct Listeners {
     http: TcpListener,
     metrics: Option<TcpListener>,
     tls: Option<ServerTls>,
+    origins: AllowedOrigins,
 }
 
 impl Listeners {
     /// Reads the TLS files and binds what the options ask for.
     ///
     /// # Errors
-    /// The TLS options do not fit together ([`TlsArgsError`](crate::config::TlsArgsError)), their files
+    /// An option is no list of origins, the TLS options do not fit together ([`TlsArgsError`](crate::config::TlsArgsError)), their files
     /// cannot be used ([`TlsError`](crate::tls::TlsError)), or an address is in use or refused
     /// ([`ListenError`](crate::listener::ListenError)).
     pub async fn bind(http: &HttpArgs, metrics: &MetricsArgs) -> anyhow::Result<Self> {
@@ -49,8 +50,9 @@ impl Listeners {
             }
             None => None,
         };
+        let origins = AllowedOrigins::new(&http.http_cors_origins)?;
         let http = http.listen(tls.as_ref()).await?;
-        Ok(Self { http, metrics: metrics.listen().await?, tls })
+        Ok(Self { http, metrics: metrics.listen().await?, tls, origins })
     }
 }
 
@@ -82,8 +84,7 @@ impl Serving {
     /// Serves `backend`, and the figures of `registry`.
     ///
     /// # Errors
-    /// The operating system does not tell the addresses, an option is refused, or a figure is registered
-    /// already.
+    /// The operating system does not tell the addresses, or a figure is registered already.
     pub fn start(
         listeners: Listeners,
         options: ServingOptions<'_>,
@@ -99,7 +100,7 @@ impl Serving {
         let limits = LimitMetrics::register(&registry)?;
         let app = App {
             hosts: HostAllowList::new(&options.http.http_host_allowlist),
-            origins: AllowedOrigins::new(&options.http.http_cors_origins)?,
+            origins: listeners.origins,
             limits: RequestLimits::new(&LimitSizes::default(), Some(limits)),
             tls: tls.clone(),
             access_log: options.http.access_logs_enabled,

@@ -8,6 +8,7 @@
 
 mod commands;
 mod faults;
+mod http;
 
 mod liar;
 mod refused;

@@ -155,13 +155,25 @@ impl Process {
         self.finish_log();
     }
 
+    /// SIGHUP: asks it to read its files anew.
+    ///
+    /// # Panics
+    /// It is gone already.
+    pub fn hang_up(&self) {
+        self.signal(Signal::HUP);
+    }
+
     /// SIGTERM: asks it to stop.
     ///
     /// # Panics
     /// It is gone already.
     pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).unwrap();
-        kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
     }
 
     /// Waits for its end.
