@@ -16,6 +16,7 @@
 mod envelope;
 mod reader;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use eth_types::containers::{
@@ -26,8 +27,9 @@ use eth_types::containers::{
 };
 use eth_types::fork::ForkInfo;
 use eth_types::primitives::quoted_u64;
-use eth_types::{Epoch, Root, Slot};
-use serde::Deserialize;
+use eth_types::{Epoch, ExecutionAddress, Root, Slot};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use self::envelope::Envelope;
 use self::reader::Reader;
@@ -59,6 +61,22 @@ pub struct MerkleProof {
     pub index: u64,
     /// The siblings on the way from the field to the root, the lowest first.
     pub proof: Vec<Root>,
+    /// The field, if the client tells it: 32 bytes, or 20 with zeros after them.
+    #[serde(default, deserialize_with = "leaf")]
+    pub value: Option<Root>,
+}
+
+/// Reads 32 bytes of hex, or an address as the leaf that it is in a tree.
+fn leaf<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Root>, D::Error> {
+    let Some(text) = Option::<Cow<'de, str>>::deserialize(deserializer)? else { return Ok(None) };
+    let leaf = text.parse::<Root>().or_else(|_| {
+        text.parse::<ExecutionAddress>().map(|address| {
+            let mut leaf = [0; Root::LEN];
+            leaf[..ExecutionAddress::LEN].copy_from_slice(address.as_bytes());
+            Root::new(leaf)
+        })
+    });
+    leaf.map(Some).map_err(|_| D::Error::custom("expected 20 or 32 bytes of hex"))
 }
 
 /// The object of a signing request, in the form it has on the wire.

@@ -228,6 +228,13 @@ impl Duty {
         self.fork_version
     }
 
+    /// The fork that the duty belongs to, by its version; [`ForkName::Phase0`] for what is signed under the
+    /// genesis version. A version that the network does not name counts as one of its latest fork.
+    #[must_use]
+    pub fn fork(&self, network: &Network) -> ForkName {
+        network.fork_of_version(self.fork_version)
+    }
+
     /// The genesis validators root in the signing domain: the network's, or zero for deposits,
     /// registrations and builder request auths.
     #[must_use]

@@ -9,6 +9,7 @@ pub mod containers;
 pub mod duty;
 pub mod fork;
 pub mod keys;
+pub mod merkle;
 pub mod network;
 pub mod primitives;
 

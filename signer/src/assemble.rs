@@ -21,6 +21,7 @@ use threshold_protocol::policy::{Policy, Validator};
 use threshold_protocol::timing::Timing;
 use threshold_protocol::{OperatorIndex, Quorum};
 
+use crate::block_proof::BlockProofArgs;
 use crate::cluster_backend::ClusterBackend;
 use crate::cluster_metrics::ClusterMetrics;
 use crate::config::{HttpArgs, MetricsArgs, P2pArgs};
@@ -54,6 +55,8 @@ pub struct NodeOptions {
     pub load: LoadOptions,
     /// Sign with a slashing database that looks restored from an old copy.
     pub accept_restored_database: bool,
+    /// What blocks have to prove.
+    pub block_proofs: BlockProofArgs,
 }
 
 /// A running node.
@@ -100,13 +103,21 @@ impl Node {
         .await?;
 
         let control = Control::start(&options.data_dir, db.clone(), KeyMap::of_lock(&keys.lock))?;
+        let fee_recipients = keys
+            .lock
+            .validators()
+            .iter()
+            .map(|validator| (validator.public_key(), validator.fee_recipient()))
+            .collect();
         let config = node_config(keys, &options, &network, db.clone())?;
         let cluster = Cluster::start(config, Arc::new(cluster_metrics.clone())).await?;
         metrics.set_signers_loaded(cluster.public_keys().len());
         cluster_metrics.follow(&cluster);
         net_metrics::register(&registry, cluster.net().clone())?;
 
-        let backend = Arc::new(ClusterBackend::new(cluster.clone(), network.clone()));
+        let backend = ClusterBackend::new(cluster.clone(), network.clone())
+            .with_block_proofs(fee_recipients, options.block_proofs.require_fee_recipient_proof);
+        let backend = Arc::new(backend);
         let serving_options = ServingOptions {
             network: network.clone(),
             http: &options.http,

@@ -12,6 +12,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use slashing_db::SlashingDb;
 
+use crate::block_proof::BlockRule;
+
 /// A signer behind the HTTP routes.
 pub trait Backend: Send + Sync + 'static {
     /// The keys that can sign now, in a stable order.
@@ -33,6 +35,12 @@ pub trait Backend: Send + Sync + 'static {
     /// See [`SignError`]; its variants decide what the client is told to do.
     fn sign(&self, validator: PublicKey, duty: Duty)
     -> BoxFuture<'_, Result<Signature, SignError>>;
+
+    /// What blocks of a validator have to prove. Answered from memory.
+    fn block_rule(&self, validator: &PublicKey) -> BlockRule {
+        let _ = validator;
+        BlockRule::default()
+    }
 
     /// What `/healthcheck` shows. It is asked every second, often with a time limit of one second:
     /// report what is known, do no I/O here.

@@ -1,27 +1,43 @@
 //! The cluster behind the HTTP routes.
 
+use std::collections::HashMap;
+
 use eth_types::duty::Duty;
 use eth_types::network::Network;
-use eth_types::{PublicKey, Signature};
+use eth_types::{ExecutionAddress, PublicKey, Signature};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use threshold::{Cluster, ClusterError};
 use threshold_protocol::engine::SignFailure;
 
 use crate::backend::{Backend, Health, HighWatermark, KeySource, NotReady, Peers, SignError};
+use crate::block_proof::BlockRule;
 
 /// Signs with a cluster.
 #[derive(Debug)]
 pub struct ClusterBackend {
     cluster: Cluster,
     network: Network,
+    /// Whom each validator's blocks have to pay.
+    fee_recipients: HashMap<PublicKey, ExecutionAddress>,
+    proof_required: bool,
 }
 
 impl ClusterBackend {
-    /// Takes a running node.
+    /// Takes a running node, whose blocks prove nothing.
     #[must_use]
-    pub const fn new(cluster: Cluster, network: Network) -> Self {
-        Self { cluster, network }
+    pub fn new(cluster: Cluster, network: Network) -> Self {
+        Self { cluster, network, fee_recipients: HashMap::new(), proof_required: false }
+    }
+
+    /// Says whom each validator's blocks have to pay, and whether they have to prove it.
+    #[must_use]
+    pub fn with_block_proofs(
+        self,
+        fee_recipients: HashMap<PublicKey, ExecutionAddress>,
+        proof_required: bool,
+    ) -> Self {
+        Self { fee_recipients, proof_required, ..self }
     }
 
     fn refusal(&self, error: ClusterError) -> SignError {
@@ -62,6 +78,13 @@ impl Backend for ClusterBackend {
     ) -> BoxFuture<'_, Result<Signature, SignError>> {
         async move { self.cluster.sign(validator, duty).await.map_err(|error| self.refusal(error)) }
             .boxed()
+    }
+
+    fn block_rule(&self, validator: &PublicKey) -> BlockRule {
+        BlockRule {
+            fee_recipient: self.fee_recipients.get(validator).copied(),
+            proof_required: self.proof_required,
+        }
     }
 
     fn health(&self) -> Health {

@@ -6,22 +6,29 @@ use eth_types::containers::ContainerError;
 use eth_types::duty::{Duty, Message};
 use eth_types::network::Network;
 
+use crate::block_proof::{self, BlockRule};
 use crate::error::Refusal;
 
 /// Makes the request's object a duty of `network` and compares its signing root with the one that the
 /// client sent, if it sent one. The sent root is never signed.
 ///
 /// # Errors
-/// The object is not one of this network, or the client means another message than it sent.
-pub fn from_request(request: SignRequest, network: &Network) -> Result<Duty, Refusal> {
+/// The object is not one of this network, the client means another message than it sent, or a block
+/// does not prove what `rule` demands.
+pub fn from_request(
+    request: SignRequest,
+    network: &Network,
+    rule: &BlockRule,
+) -> Result<Duty, Refusal> {
     let message = message(request.object, network)?;
     let duty = Duty::new(message, request.fork_info.as_ref(), network)?;
-    match request.signing_root {
-        Some(sent) if sent != duty.signing_root() => {
-            Err(Refusal::SigningRootMismatch { sent, computed: duty.signing_root() })
-        }
-        _ => Ok(duty),
+    if let Some(sent) = request.signing_root
+        && sent != duty.signing_root()
+    {
+        return Err(Refusal::SigningRootMismatch { sent, computed: duty.signing_root() });
     }
+    block_proof::check(&request.proofs, &duty, rule, network)?;
+    Ok(duty)
 }
 
 /// Gives the object the sizes of the network's preset and of the fork of its slot.

@@ -12,6 +12,7 @@ use eth_types::{DutyError, PublicKey, Root};
 
 use crate::accept::AnswerForm;
 use crate::backend::{NotReady, SignError};
+use crate::block_proof::BlockProofError;
 use crate::metrics::Metrics;
 
 /// `Content-Type` of JSON answers.
@@ -33,6 +34,7 @@ const REASON_LIMIT: usize = 1024;
 /// | [`Malformed`](Self::Malformed) | 400 | `malformed` |
 /// | [`OtherNetwork`](Self::OtherNetwork) | 400 | `other_network` |
 /// | [`SigningRootMismatch`](Self::SigningRootMismatch) | 400 | `signing_root_mismatch` |
+/// | [`BlockProof`](Self::BlockProof) | 400 | `block_proof` |
 /// | [`HostMissing`](Self::HostMissing) | 400 | `host_missing` |
 /// | [`HostNotAuthorized`](Self::HostNotAuthorized) | 403 | `host_not_authorized` |
 /// | [`OriginNotAllowed`](Self::OriginNotAllowed) | 403 | `origin_not_allowed` |
@@ -73,6 +75,9 @@ pub enum Refusal {
         /// The root of the object in the request.
         computed: Root,
     },
+    /// A block does not prove its fee recipient, or proves another one.
+    #[error(transparent)]
+    BlockProof(#[from] BlockProofError),
     /// An HTTP/1.1 request without a `Host` header.
     #[error("the request has no Host header")]
     HostMissing,
@@ -153,6 +158,7 @@ impl Refusal {
             Self::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed"),
             Self::OtherNetwork(_) => (StatusCode::BAD_REQUEST, "other_network"),
             Self::SigningRootMismatch { .. } => (StatusCode::BAD_REQUEST, "signing_root_mismatch"),
+            Self::BlockProof(_) => (StatusCode::BAD_REQUEST, "block_proof"),
             Self::HostMissing => (StatusCode::BAD_REQUEST, "host_missing"),
             Self::HostNotAuthorized { .. } => (StatusCode::FORBIDDEN, "host_not_authorized"),
             Self::OriginNotAllowed { .. } => (StatusCode::FORBIDDEN, "origin_not_allowed"),

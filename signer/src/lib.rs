@@ -10,6 +10,7 @@ pub mod accept;
 mod access_log;
 pub mod assemble;
 pub mod backend;
+pub mod block_proof;
 mod body;
 pub mod cluster_backend;
 pub mod cluster_metrics;

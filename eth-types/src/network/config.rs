@@ -158,7 +158,37 @@ impl Config {
                 (None, _) => {}
             }
         }
-        ForkSchedule::new(genesis, forks).map_err(NetworkError::Schedule)
+        let schedule = ForkSchedule::new(genesis, forks).map_err(NetworkError::Schedule)?;
+        self.forks_to_come()?
+            .into_iter()
+            .try_fold(schedule, |schedule, (name, version, epoch)| {
+                schedule.with_unknown(name, version, epoch)
+            })
+            .map_err(NetworkError::Schedule)
+    }
+
+    /// Forks with a date that this crate does not know by name: pairs of `NAME_FORK_EPOCH` and
+    /// `NAME_FORK_VERSION`. Features without a date have such pairs too, some with one version; they do
+    /// not matter.
+    fn forks_to_come(&self) -> Result<Vec<(String, ForkVersion, Epoch)>, NetworkError> {
+        let mut forks = Vec::new();
+        for key in self.0.keys() {
+            let Some(name) = key.strip_suffix("_FORK_EPOCH") else { continue };
+            if ForkName::ALL.iter().any(|known| known.as_str() == name) {
+                continue;
+            }
+            let Some(epoch) = self.number(key)?.map(Epoch::new) else { continue };
+            if epoch == FAR_FUTURE_EPOCH {
+                continue;
+            }
+            let version_key = format!("{name}_FORK_VERSION");
+            let version =
+                self.version(&version_key)?.ok_or(NetworkError::MissingKey { key: version_key })?;
+            forks.push((name.to_owned(), version, epoch));
+        }
+        // Keys come in the order of the alphabet.
+        forks.sort_by_key(|(_, _, epoch)| *epoch);
+        Ok(forks)
     }
 }
 

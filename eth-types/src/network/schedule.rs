@@ -38,6 +38,14 @@ pub enum ScheduleError {
         /// The version of both.
         version: ForkVersion,
     },
+    /// A fork that is not known by name has the version of another.
+    #[error("{name} has the version of another fork, {version}")]
+    UnknownSameVersion {
+        /// The name, cut if it is long.
+        name: String,
+        /// The version of both.
+        version: ForkVersion,
+    },
 }
 
 /// A version that is not the one of the epoch it was used for.
@@ -105,6 +113,24 @@ impl ForkSchedule {
             schedule.scheduled.push(later);
         }
         Ok(schedule)
+    }
+
+    /// Adds a scheduled fork that is not known by name. Its duties have the form of the fork before it,
+    /// which is the nearest thing known.
+    pub(super) fn with_unknown(
+        mut self,
+        name: String,
+        version: ForkVersion,
+        epoch: Epoch,
+    ) -> Result<Self, ScheduleError> {
+        if self.entries().any(|entry| entry.version == version) {
+            let name = name.chars().take(32).collect();
+            return Err(ScheduleError::UnknownSameVersion { name, version });
+        }
+        let fork = self.at(epoch).fork;
+        let position = self.scheduled.partition_point(|entry| entry.epoch <= epoch);
+        self.scheduled.insert(position, ForkEntry { fork, version, epoch });
+        Ok(self)
     }
 
     pub(super) fn genesis_version(&self) -> ForkVersion {

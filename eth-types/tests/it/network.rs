@@ -250,3 +250,32 @@ fn a_zero_genesis_validators_root_is_refused() {
     let error = Network::from_config_yaml(&text, Root::ZERO, 0).unwrap_err();
     assert_eq!(error, NetworkError::ZeroGenesisValidatorsRoot);
 }
+
+/// A fork that comes after this program, and features that never got a date.
+#[test]
+fn forks_that_are_not_known_by_name_are_taken_from_the_configuration() {
+    let text = config(Preset::Mainnet, ForkName::Gloas)
+        + "HEZE_FORK_VERSION: 0x08000001\nHEZE_FORK_EPOCH: 100\n\
+           IZAR_FORK_VERSION: 0x09000001\nIZAR_FORK_EPOCH: 200\n\
+           EIP7441_FORK_VERSION: 0x0a000001\nEIP7441_FORK_EPOCH: 18446744073709551615\n\
+           EIP8045_FORK_VERSION: 0x0a000001\nEIP8045_FORK_EPOCH: 18446744073709551615\n";
+    let network = read(&text).unwrap();
+    for (epoch, expected) in
+        [(0, "0x07000001"), (99, "0x07000001"), (100, "0x08000001"), (200, "0x09000001")]
+    {
+        let epoch = Epoch::new(epoch);
+        assert_eq!(network.fork_version_at(epoch).unwrap().to_string(), expected, "{epoch}");
+        assert_eq!(network.fork_at(epoch), ForkName::Gloas);
+    }
+    assert_eq!(network.fork_epoch(ForkName::Gloas), Some(Epoch::new(0)));
+    assert_eq!(network.fork_version(ForkName::Gloas).unwrap().to_string(), "0x07000001");
+}
+
+#[test]
+fn a_fork_that_is_not_known_by_name_and_has_half_a_definition_is_refused() {
+    let text = config(Preset::Mainnet, ForkName::Fulu);
+    let error = read(&(text.clone() + "HEZE_FORK_EPOCH: 100\n")).unwrap_err();
+    assert!(error.to_string().contains("HEZE_FORK_VERSION"), "{error}");
+    let same = text + "HEZE_FORK_EPOCH: 100\nHEZE_FORK_VERSION: 0x06000001\n";
+    assert!(matches!(read(&same), Err(NetworkError::Schedule(_))));
+}

@@ -25,6 +25,7 @@ use threshold_protocol::policy::Policy;
 
 use self::duties::Case;
 use crate::assemble::{Node, NodeOptions};
+use crate::block_proof::BlockProofArgs;
 use crate::config::{HttpArgs, LogArgs, LogFormat, LogLevel, MetricsArgs, P2pArgs};
 use crate::{shutdown, telemetry};
 
@@ -221,6 +222,7 @@ fn node_options(dir: &Path, http_port: u16, peers: &[String], network: &Network)
         network: Some(network.clone()),
         policy: Policy::default(),
         load: LoadOptions::default(),
+        block_proofs: BlockProofArgs::default(),
         accept_restored_database: false,
     }
 }

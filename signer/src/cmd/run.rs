@@ -10,6 +10,7 @@ use threshold::data_dir::{LoadOptions, SecretPermissions};
 use threshold_protocol::policy::Policy;
 
 use crate::assemble::{Node, NodeOptions};
+use crate::block_proof::BlockProofArgs;
 use crate::config::{DataArgs, HttpArgs, LogArgs, MetricsArgs, NetworkArgs, P2pArgs};
 use crate::{shutdown, telemetry};
 
@@ -20,6 +21,8 @@ pub(super) struct RunArgs {
     data: DataArgs,
     #[command(flatten)]
     node: NodeArgs,
+    #[command(flatten)]
+    blocks: BlockProofArgs,
     #[command(flatten)]
     http: HttpArgs,
     #[command(flatten)]
@@ -81,6 +84,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
             permissions: SecretPermissions::Refuse,
         },
         accept_restored_database: args.node.accept_restored_database,
+        block_proofs: args.blocks,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

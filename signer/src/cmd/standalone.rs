@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use eth_types::ExecutionAddress;
 use eth_types::network::NETWORK_NAMES;
 
 use super::web3signer::Web3SignerOptions;
+use crate::block_proof::{BlockProofArgs, BlockRule};
 use crate::config::{DataArgs, HttpArgs, LogArgs, MetricsArgs, NetworkArgs};
 use crate::standalone::node::{StandaloneNode, StandaloneOptions};
 use crate::standalone::store::{DEFAULT_LOAD_MEMORY, Keystores, Passwords, Places, StoreOptions};
@@ -23,6 +25,8 @@ pub(super) struct StandaloneArgs {
     data: DataArgs,
     #[command(flatten)]
     keys: KeyArgs,
+    #[command(flatten)]
+    blocks: BlockArgs,
     #[command(flatten)]
     http: HttpArgs,
     #[command(flatten)]
@@ -88,6 +92,32 @@ struct KeyArgs {
     accept_restored_database: bool,
 }
 
+/// What blocks have to prove.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Blocks")]
+struct BlockArgs {
+    #[command(flatten)]
+    proofs: BlockProofArgs,
+
+    /// Whom blocks have to pay, if their requests prove it (Nimbus's verifying signer sends proofs).
+    #[arg(long, value_name = "ADDRESS")]
+    expected_fee_recipient: Option<ExecutionAddress>,
+}
+
+impl BlockArgs {
+    fn rule(&self) -> anyhow::Result<BlockRule> {
+        let rule = BlockRule {
+            fee_recipient: self.expected_fee_recipient,
+            proof_required: self.proofs.require_fee_recipient_proof,
+        };
+        anyhow::ensure!(
+            rule.fee_recipient.is_some() || !rule.proof_required,
+            "--require-fee-recipient-proof needs --expected-fee-recipient ADDRESS"
+        );
+        Ok(rule)
+    }
+}
+
 impl KeyArgs {
     fn places(&self, data_dir: &std::path::Path) -> anyhow::Result<Places> {
         let keystores = match &self.keystores_path {
@@ -130,6 +160,7 @@ pub(super) fn run(args: &StandaloneArgs) -> anyhow::Result<ExitCode> {
             load_memory: args.keys.key_load_memory.saturating_mul(MIB),
         },
         accept_restored_database: args.keys.accept_restored_database,
+        block_rule: args.blocks.rule()?,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

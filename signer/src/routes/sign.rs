@@ -1,5 +1,6 @@
 //! `POST /api/v1/eth2/sign/{identifier}`.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use api_spec::{DutyType, SignAnswer, SignRequest};
@@ -13,6 +14,8 @@ use eth_types::network::Network;
 use eth_types::{PublicKey, Signature};
 
 use crate::accept::AnswerForm;
+use crate::backend::SignError;
+use crate::block_proof::BlockRule;
 use crate::body::{self, WholeBody};
 use crate::duty;
 use crate::error::{ApiError, Refusal, TEXT, chain, json};
@@ -54,7 +57,8 @@ async fn sign_body(
 ) -> Result<Signature, ApiError> {
     let validator = parse_identifier(identifier)?;
     attempt.validator = Some(validator);
-    let parsed = parse(app, body).await;
+    let rule = app.backend.block_rule(&validator);
+    let parsed = parse(app, body, rule).await;
     attempt.duty = parsed.duty_type;
     let signed = match (parsed.duty, parsed.duty_type) {
         (Ok(duty), Some(duty_type)) => call_backend(app, validator, duty_type, duty).await,
@@ -77,10 +81,29 @@ async fn call_backend(
     duty: Duty,
 ) -> Result<Signature, Refusal> {
     let _admitted = app.limits.admit(duty_type).await?;
+    let asked = asked(&duty, &app.network);
     match tokio::time::timeout(SIGN_TIMEOUT, app.backend.sign(validator, duty)).await {
+        // The rule that was broken names what it compared; the rest is told here, once for all rules.
+        Ok(Err(SignError::Slashing(rule))) => {
+            Err(SignError::Slashing(format!("{rule}; asked for {asked}")).into())
+        }
         Ok(signed) => signed.map_err(Refusal::from),
         Err(_) => Err(Refusal::Stuck { seconds: SIGN_TIMEOUT.as_secs() }),
     }
+}
+
+/// Which message it is, for refusals.
+fn asked(duty: &Duty, network: &Network) -> impl Display + use<> {
+    let (slot, epoch, root) = (duty.slot(), duty.epoch(network), duty.signing_root());
+    std::fmt::from_fn(move |f| {
+        if let Some(slot) = slot {
+            write!(f, "slot {slot}, ")?;
+        }
+        if let Some(epoch) = epoch {
+            write!(f, "epoch {epoch}, ")?;
+        }
+        write!(f, "signing root {root}")
+    })
 }
 
 fn answer(signature: Signature, form: AnswerForm) -> Response {
@@ -104,20 +127,20 @@ struct Parsed {
     duty: Result<Duty, Refusal>,
 }
 
-async fn parse(app: &App, body: WholeBody) -> Parsed {
+async fn parse(app: &App, body: WholeBody, rule: BlockRule) -> Parsed {
     if body.len() <= INLINE_BODY {
-        return parse_now(&body, &app.network);
+        return parse_now(&body, &app.network, &rule);
     }
     let _place = app.limits.large_parse().await;
     let network = app.network.clone();
-    let task = tokio::task::spawn_blocking(move || parse_now(&body, &network));
+    let task = tokio::task::spawn_blocking(move || parse_now(&body, &network, &rule));
     task.await.unwrap_or_else(|error| Parsed {
         duty_type: None,
         duty: Err(Refusal::Internal(format!("the parser failed: {error}"))),
     })
 }
 
-fn parse_now(body: &[u8], network: &Network) -> Parsed {
+fn parse_now(body: &[u8], network: &Network, rule: &BlockRule) -> Parsed {
     let request = match SignRequest::from_json(body) {
         Ok(request) => request,
         Err(error) => {
@@ -127,5 +150,5 @@ fn parse_now(body: &[u8], network: &Network) -> Parsed {
             };
         }
     };
-    Parsed { duty_type: Some(request.duty_type), duty: duty::from_request(request, network) }
+    Parsed { duty_type: Some(request.duty_type), duty: duty::from_request(request, network, rule) }
 }

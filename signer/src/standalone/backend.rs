@@ -13,6 +13,7 @@ use super::store::KeyStore;
 use crate::backend::{
     Backend, Health, HighWatermark, NotReady, ReloadRefused, ReloadStatus, SignError,
 };
+use crate::block_proof::BlockRule;
 
 /// How long a signature may take: Nimbus gives up after 3 s.
 const SIGN_TIMEOUT: Duration = Duration::from_millis(2500);
@@ -22,13 +23,14 @@ const SIGN_TIMEOUT: Duration = Duration::from_millis(2500);
 pub struct StandaloneBackend {
     keys: KeyStore,
     signing: Arc<Signing>,
+    block_rule: BlockRule,
 }
 
 impl StandaloneBackend {
-    /// Takes the keys and what signs.
+    /// Takes the keys and what signs. What blocks have to prove is the same for all keys.
     #[must_use]
-    pub const fn new(keys: KeyStore, signing: Arc<Signing>) -> Self {
-        Self { keys, signing }
+    pub const fn new(keys: KeyStore, signing: Arc<Signing>, block_rule: BlockRule) -> Self {
+        Self { keys, signing, block_rule }
     }
 
     async fn sign(&self, validator: PublicKey, duty: Duty) -> Result<Signature, SignError> {
@@ -58,6 +60,10 @@ impl Backend for StandaloneBackend {
         duty: Duty,
     ) -> BoxFuture<'_, Result<Signature, SignError>> {
         self.sign(validator, duty).boxed()
+    }
+
+    fn block_rule(&self, _: &PublicKey) -> BlockRule {
+        self.block_rule
     }
 
     fn health(&self) -> Health {

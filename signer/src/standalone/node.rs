@@ -16,6 +16,7 @@ use super::backend::StandaloneBackend;
 use super::signing::Signing;
 use super::store::{KeyStore, StoreOptions};
 use crate::assemble::{close_slashing_db, open_slashing_db};
+use crate::block_proof::BlockRule;
 use crate::config::{HttpArgs, MetricsArgs};
 use crate::control::Control;
 use crate::control::keys::KeyMap;
@@ -41,6 +42,8 @@ pub struct StandaloneOptions {
     pub keys: StoreOptions,
     /// Sign with a slashing database that looks restored from an old copy.
     pub accept_restored_database: bool,
+    /// What blocks have to prove.
+    pub block_rule: BlockRule,
 }
 
 /// A running signer.
@@ -86,7 +89,7 @@ impl StandaloneNode {
         })
         .await??;
 
-        let backend = Arc::new(StandaloneBackend::new(keys.clone(), signing));
+        let backend = Arc::new(StandaloneBackend::new(keys.clone(), signing, options.block_rule));
         let serving_options = ServingOptions {
             network: network.clone(),
             http: &options.http,

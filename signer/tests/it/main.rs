@@ -2,6 +2,8 @@
 
 // `cfg(test)` is always on here; it tells clippy that the helpers are test code too.
 #[cfg(test)]
+mod block_proof;
+#[cfg(test)]
 mod config;
 #[cfg(test)]
 mod edges;

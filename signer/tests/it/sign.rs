@@ -9,7 +9,7 @@ use axum::http::{Request, StatusCode, header};
 use eth_types::{Epoch, Root, Slot};
 use signer::backend::SignError;
 
-use crate::support::{EPOCH, Fake, KEY, randao, server, sign_request};
+use crate::support::{EPOCH, Fake, KEY, hoodi_fork_info, randao, server, sign_request};
 
 #[tokio::test]
 async fn the_key_is_found_in_any_case_and_without_its_prefix() {
@@ -84,7 +84,7 @@ async fn every_outcome_of_the_backend_has_its_status_and_gives_its_reason() {
             || SignError::Slashing("double vote".to_owned()),
             412,
             "slashing",
-            "slashing protection: double vote",
+            "slashing protection: double vote; asked for epoch 60000, signing root 0x",
         ),
         (
             || SignError::Outvoted {
@@ -246,7 +246,12 @@ async fn a_refusal_is_logged_once_with_duty_validator_and_reason() {
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 2, "{text}");
     for (line, status, reason, message) in [
-        (&lines[0], 412, "slashing", "slashing protection: double\u{fffd}vote"),
+        (
+            &lines[0],
+            412,
+            "slashing",
+            "slashing protection: double\u{fffd}vote; asked for epoch 60000, signing root 0x",
+        ),
         (&lines[1], 400, "malformed", "fork_info is missing: type RANDAO_REVEAL needs it"),
     ] {
         assert_eq!(line["level"], "WARN");
@@ -254,6 +259,44 @@ async fn a_refusal_is_logged_once_with_duty_validator_and_reason() {
         assert_eq!(line["reason"], reason);
         assert_eq!(line["duty"], "RANDAO_REVEAL");
         assert_eq!(line["validator"], KEY);
-        assert_eq!(line["message"], message);
+        assert!(line["message"].as_str().unwrap().starts_with(message), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_of_slashing_protection_names_the_duty_and_its_root() {
+    let rule = "double block proposal at slot 1: 0xaa.. is recorded, 0xbb.. was asked for";
+    let server = server(Fake::refusing(move || SignError::Slashing(rule.to_owned())));
+    let version = hoodi_fork_info();
+    let header = serde_json::json!({
+        "slot": (EPOCH * 32 + 1).to_string(),
+        "proposer_index": "17",
+        "parent_root": Root::new([1; 32]),
+        "state_root": Root::new([2; 32]),
+        "body_root": Root::new([3; 32]),
+    });
+    let block = serde_json::json!({
+        "type": "BLOCK_V2",
+        "fork_info": version,
+        "beacon_block": { "version": "FULU", "block_header": header },
+    });
+    let vote = serde_json::json!({
+        "type": "ATTESTATION",
+        "fork_info": version,
+        "attestation": {
+            "slot": (EPOCH * 32 + 1).to_string(),
+            "index": "0",
+            "beacon_block_root": Root::new([1; 32]),
+            "source": { "epoch": (EPOCH - 1).to_string(), "root": Root::new([2; 32]) },
+            "target": { "epoch": EPOCH.to_string(), "root": Root::new([3; 32]) },
+        },
+    });
+    for body in [block, vote] {
+        let answered = server.sign(body.to_string()).await;
+        assert_eq!(answered.status, StatusCode::PRECONDITION_FAILED);
+        let root = server.backend.asked.lock().unwrap().pop().unwrap().signing_root();
+        let slot = EPOCH * 32 + 1;
+        let asked = format!("asked for slot {slot}, epoch {EPOCH}, signing root {root}");
+        assert_eq!(answered.error(), format!("slashing protection: {rule}; {asked}"));
     }
 }

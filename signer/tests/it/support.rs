@@ -16,6 +16,7 @@ use signer::backend::{
     Backend, Health, HighWatermark, KeySource, NotReady, Peers, ReloadRefused, ReloadStatus,
     SignError,
 };
+use signer::block_proof::BlockRule;
 use signer::host::HostAllowList;
 use signer::metrics::Metrics;
 use signer::router::{App, metrics_router, router};
@@ -44,6 +45,8 @@ pub(crate) struct Fake {
     pub(crate) reload_status: ReloadStatus,
     /// What it answers to `high_watermark`.
     pub(crate) high_watermark: Result<HighWatermark, NotReady>,
+    /// What it says of blocks.
+    pub(crate) block_rule: BlockRule,
     /// The duties it was asked to sign.
     pub(crate) asked: Mutex<Vec<Duty>>,
 }
@@ -81,6 +84,7 @@ impl Fake {
             reload: Ok(()),
             reload_status: ReloadStatus::default(),
             high_watermark: Ok(HighWatermark::default()),
+            block_rule: BlockRule::default(),
             asked: Mutex::default(),
         }
     }
@@ -98,6 +102,10 @@ impl Backend for Fake {
     ) -> BoxFuture<'_, Result<Signature, SignError>> {
         self.asked.lock().unwrap().push(duty.clone());
         (self.answer)(validator, duty)
+    }
+
+    fn block_rule(&self, _: &PublicKey) -> BlockRule {
+        self.block_rule
     }
 
     fn health(&self) -> Health {
