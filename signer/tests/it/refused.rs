@@ -431,6 +431,27 @@ async fn every_type_has_its_accepted_and_refused_forms() {
     }
 }
 
+/// A payload as blocks of hundreds of millions of gas have it.
+#[tokio::test]
+async fn a_payload_of_many_megabytes_is_taken_and_every_byte_of_it_counts() {
+    let server = server_on("mainnet", Fake::signing());
+    let mut body = request(DutyType::ExecutionPayloadEnvelope);
+    let transactions: Vec<String> =
+        (0..200_u8).map(|byte| format!("{byte:02x}").repeat(40_000)).collect();
+    body["execution_payload_envelope"]["data"]["payload"]["transactions"] = transactions.into();
+    let text = body.to_string();
+    assert!(text.len() > 16_000_000);
+    let last = text.rfind("c7c7").unwrap();
+    let changed = format!("{}d7{}", &text[..last], &text[last + 2..]);
+    let mut roots = Vec::new();
+    for text in [text, changed] {
+        let answered = server.sign(text).await;
+        assert_eq!(answered.status.as_u16(), 200, "{}", answered.body);
+        roots.push(server.backend.asked.lock().unwrap().pop().unwrap().signing_root());
+    }
+    assert_ne!(roots[0], roots[1]);
+}
+
 #[tokio::test]
 async fn what_does_not_fit_the_network_is_refused() {
     let server = server_on("mainnet", Fake::signing());
