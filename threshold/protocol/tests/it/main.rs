@@ -8,4 +8,5 @@
 mod agreement_steps;
 mod bls;
 mod cluster;
+mod policy;
 mod support;
