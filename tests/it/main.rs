@@ -6,6 +6,7 @@
     reason = "a test's helper that cannot go on fails the test there"
 )]
 
+mod acceptance;
 mod commands;
 mod faults;
 mod http;

@@ -26,7 +26,8 @@ const WARM_UP: Duration = Duration::from_millis(600);
 #[derive(Debug, Clone)]
 pub struct Chain {
     network: Network,
-    config: String,
+    /// Nothing for a network that the program knows by name.
+    config: Option<String>,
 }
 
 impl Chain {
@@ -37,30 +38,42 @@ impl Chain {
     /// The clock is before 1970.
     #[must_use]
     pub fn numbered(number: u8) -> Self {
-        let config = format!(
+        Self::with_forks_at(number, [0; 6])
+    }
+
+    /// As [`Self::numbered`], with the forks from Altair to Fulu at these epochs.
+    ///
+    /// # Panics
+    /// The clock is before 1970, or a fork is before the one that it follows.
+    #[must_use]
+    pub fn with_forks_at(number: u8, epochs: [u64; 6]) -> Self {
+        let mut config = format!(
             "PRESET_BASE: minimal\n\
              CONFIG_NAME: synod-test-{number}\n\
              SECONDS_PER_SLOT: {SECONDS_PER_SLOT}\n\
              DEPOSIT_CHAIN_ID: 1337\n\
-             GENESIS_FORK_VERSION: 0x7e{number:02x}0000\n\
-             ALTAIR_FORK_VERSION: 0x7e{number:02x}0001\n\
-             ALTAIR_FORK_EPOCH: 0\n\
-             BELLATRIX_FORK_VERSION: 0x7e{number:02x}0002\n\
-             BELLATRIX_FORK_EPOCH: 0\n\
-             CAPELLA_FORK_VERSION: 0x7e{number:02x}0003\n\
-             CAPELLA_FORK_EPOCH: 0\n\
-             DENEB_FORK_VERSION: 0x7e{number:02x}0004\n\
-             DENEB_FORK_EPOCH: 0\n\
-             ELECTRA_FORK_VERSION: 0x7e{number:02x}0005\n\
-             ELECTRA_FORK_EPOCH: 0\n\
-             FULU_FORK_VERSION: 0x7e{number:02x}0006\n\
-             FULU_FORK_EPOCH: 0\n"
+             GENESIS_FORK_VERSION: 0x7e{number:02x}0000\n"
         );
+        let forks = ["ALTAIR", "BELLATRIX", "CAPELLA", "DENEB", "ELECTRA", "FULU"];
+        for ((fork, epoch), version) in forks.into_iter().zip(epochs).zip(1..) {
+            config.push_str(&format!(
+                "{fork}_FORK_VERSION: 0x7e{number:02x}{version:04x}\n{fork}_FORK_EPOCH: {epoch}\n"
+            ));
+        }
         let root = Root::new([number.wrapping_add(1); 32]);
         // Minimal's epochs have eight slots.
         let genesis = unix().as_secs() - PAST_EPOCHS * 8 * SECONDS_PER_SLOT;
         let network = Network::from_config_yaml(&config, root, genesis).unwrap();
-        Self { network, config }
+        Self { network, config: Some(config) }
+    }
+
+    /// A network that the program knows.
+    ///
+    /// # Panics
+    /// It does not.
+    #[must_use]
+    pub fn built_in(name: &str) -> Self {
+        Self { network: Network::by_name(name).unwrap(), config: None }
     }
 
     /// The network, as the program sees it.
@@ -69,17 +82,22 @@ impl Chain {
         &self.network
     }
 
-    /// Writes the configuration file that `--network` takes.
+    /// Writes the configuration file that `--network` takes, unless the program knows the network.
     ///
     /// # Panics
     /// The file cannot be written.
     pub fn write_config(&self, path: &Path) {
-        std::fs::write(path, &self.config).unwrap();
+        if let Some(config) = &self.config {
+            std::fs::write(path, config).unwrap();
+        }
     }
 
-    /// What goes with `--network` beside the file.
+    /// `--network`, with the file that was written, and what goes with it.
     #[must_use]
     pub fn options(&self, config: &Path) -> Vec<String> {
+        if self.config.is_none() {
+            return vec!["--network".into(), self.network.name().into()];
+        }
         vec![
             "--network".into(),
             config.display().to_string(),

@@ -25,7 +25,12 @@ pub struct Ask {
 }
 
 impl Ask {
-    fn new(chain: &Chain, name: &'static str, object: Value, message: Message) -> Self {
+    /// A request of type `name` with these object fields, which mean `message`.
+    ///
+    /// # Panics
+    /// The message is none of the chain.
+    #[must_use]
+    pub fn new(chain: &Chain, name: &'static str, object: Value, message: Message) -> Self {
         let epoch = message.epoch(chain.network()).unwrap_or_default();
         let fork_info = chain.fork_info(epoch);
         let duty = Duty::new(message, Some(&fork_info), chain.network()).unwrap();

@@ -12,6 +12,7 @@
 //! | `process` | [`Program`], [`Process`]: a process, its log, its end |
 //! | `standalone` | [`Standalone`]: a signer with whole keys, and its key files |
 //! | `records` | what a slashing database holds, read without the program's own code |
+//! | `wire` | [`Connection`]: requests and answers down to the bytes |
 //!
 //! No test here asserts how long something takes. What is waited for is waited for with [`PATIENCE`],
 //! which bounds a hang.
@@ -32,6 +33,7 @@ pub mod ports;
 pub mod process;
 pub mod records;
 pub mod standalone;
+pub mod wire;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -43,6 +45,7 @@ pub use self::http::Answer;
 pub use self::process::{Finished, Process, Program};
 pub use self::records::{Record, RecordedDuty};
 pub use self::standalone::Standalone;
+pub use self::wire::{Connection, Reply};
 
 /// Nothing here takes a tenth of it on an idle machine; what takes so long hangs.
 pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use threshold_protocol::bls::SecretKey;
 
 use crate::http::{self, Answer};
+use crate::wire::Connection;
 use crate::{Ask, Chain, Process, Program, scratch_dir};
 
 /// A signer, running or not, with a directory of its own.
@@ -23,6 +24,7 @@ pub struct Standalone {
     more_options: Vec<String>,
     process: Option<Process>,
     http: Option<SocketAddr>,
+    metrics: Option<SocketAddr>,
 }
 
 impl Standalone {
@@ -32,8 +34,16 @@ impl Standalone {
     /// There is no room for files.
     #[must_use]
     pub fn new(program: &Program) -> Self {
+        Self::on(program, Chain::numbered(9))
+    }
+
+    /// As [`Self::new`], on another chain.
+    ///
+    /// # Panics
+    /// There is no room for files.
+    #[must_use]
+    pub fn on(program: &Program, chain: Chain) -> Self {
         let dir = tempfile::tempdir_in(scratch_dir()).unwrap();
-        let chain = Chain::numbered(9);
         chain.write_config(&dir.path().join("chain.yaml"));
         fs::create_dir(dir.path().join("keys")).unwrap();
         Self {
@@ -43,12 +53,18 @@ impl Standalone {
             more_options: Vec::new(),
             process: None,
             http: None,
+            metrics: None,
         }
     }
 
     /// Gives it one more option from the next start on.
     pub fn option(&mut self, option: impl Into<String>) {
         self.more_options.push(option.into());
+    }
+
+    /// Takes back what [`Self::option`] gave last.
+    pub fn drop_option(&mut self) {
+        self.more_options.pop();
     }
 
     /// The chain that it signs for.
@@ -76,7 +92,7 @@ impl Standalone {
             "standalone".into(),
             format!("--data-path={}", self.dir.path().display()),
             "--http-listen-port=0".into(),
-            "--metrics-enabled=false".into(),
+            "--metrics-port=0".into(),
         ];
         options.extend(self.chain.options(&self.path("chain.yaml")));
         options.extend(self.more_options.iter().cloned());
@@ -100,8 +116,13 @@ impl Standalone {
     pub async fn start_command(&mut self, mut command: Command) {
         command.stdout(Stdio::null());
         let mut process = Process::start(command);
-        let http = process.logged(|line| field(line, "http").filter(|_| line.contains("signing")));
-        self.http = Some(http.await.parse().unwrap());
+        let signing = process.logged(|line| {
+            let http = field(line, "http").filter(|_| line.contains("signing"))?;
+            Some((http, field(line, "metrics")))
+        });
+        let (http, metrics) = signing.await;
+        self.http = Some(http.parse().unwrap());
+        self.metrics = metrics.map(|address| address.parse().unwrap());
         self.process = Some(process);
     }
 
@@ -157,6 +178,23 @@ impl Standalone {
     #[must_use]
     pub fn http(&self) -> SocketAddr {
         self.http.unwrap()
+    }
+
+    /// Where its figures are.
+    ///
+    /// # Panics
+    /// It was not started, or without figures.
+    #[must_use]
+    pub fn metrics(&self) -> SocketAddr {
+        self.metrics.unwrap()
+    }
+
+    /// A connection to it that is kept.
+    ///
+    /// # Panics
+    /// It does not run.
+    pub async fn connect(&self) -> Connection {
+        Connection::open(self.http()).await
     }
 
     /// Asks it for a signature.
