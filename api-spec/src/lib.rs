@@ -7,6 +7,7 @@
 
 mod answer;
 mod duty_type;
+mod key_manager;
 pub mod paths;
 mod sign;
 mod strict;
@@ -16,6 +17,10 @@ pub use answer::{
     ReloadOutcome, ReloadProgress, ReloadStatusAnswer, SignAnswer, Status,
 };
 pub use duty_type::{DutyType, UnknownDutyType};
+pub use key_manager::{
+    DataAnswer, DeleteItem, DeleteKeystoresAnswer, DeleteStatus, ImportItem, ImportStatus,
+    KeyManagerErrorAnswer, KeystoreItem, RemoteKeyItem,
+};
 pub use sign::{MerkleProof, SignObject, SignRequest, SignRequestError};
 
 /// The interface as an OpenAPI 3.1 document.
