@@ -24,9 +24,11 @@ use threshold_protocol::{OperatorIndex, Quorum};
 use crate::block_proof::BlockProofArgs;
 use crate::cluster_backend::ClusterBackend;
 use crate::cluster_metrics::ClusterMetrics;
-use crate::config::{HttpArgs, MetricsArgs, P2pArgs};
+use crate::config::{HttpArgs, KeyManagerArgs, MetricsArgs, P2pArgs};
 use crate::control::Control;
 use crate::control::keys::KeyMap;
+use crate::keymanager::KeyManagerApi;
+use crate::keymanager::cluster::ClusterKeys;
 use crate::metrics::Metrics;
 use crate::net_metrics;
 use crate::serving::{Listeners, Serving, ServingOptions};
@@ -45,6 +47,8 @@ pub struct NodeOptions {
     pub http: HttpArgs,
     /// The metrics interface.
     pub metrics: MetricsArgs,
+    /// The key manager API.
+    pub key_manager: KeyManagerArgs,
     /// The links to the other operators.
     pub p2p: P2pArgs,
     /// The chain, if it is not to be found from the cluster lock.
@@ -90,6 +94,7 @@ impl Node {
 
         let listeners = Listeners::bind(&options.http, &options.metrics).await?;
 
+        let token = options.key_manager.token(&options.data_dir).await?;
         let registry = Registry::new();
         let metrics = Arc::new(Metrics::register(&registry)?);
         let cluster_metrics = ClusterMetrics::register(&registry)?;
@@ -109,6 +114,10 @@ impl Node {
             .iter()
             .map(|validator| (validator.public_key(), validator.fee_recipient()))
             .collect();
+        let key_manager = token.map(|token| {
+            let managed = ClusterKeys::new(&keys.lock, operator, db.clone());
+            KeyManagerApi::new(Arc::new(managed), token)
+        });
         let config = node_config(keys, &options, &network, db.clone())?;
         let cluster = Cluster::start(config, Arc::new(cluster_metrics.clone())).await?;
         metrics.set_signers_loaded(cluster.public_keys().len());
@@ -122,6 +131,7 @@ impl Node {
             network: network.clone(),
             http: &options.http,
             metrics: &options.metrics,
+            key_manager,
         };
         let serving = Serving::start(listeners, serving_options, backend, registry, metrics)?;
         Ok(Self {

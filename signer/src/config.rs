@@ -9,6 +9,7 @@
 //!
 //! Names are Web3Signer's on the HTTP side and Charon's on the cluster side.
 
+mod key_manager;
 mod network;
 mod source;
 mod tls;
@@ -21,6 +22,7 @@ use std::str::FromStr;
 use clap::{Args, ValueEnum};
 use eth_types::Root;
 
+pub use self::key_manager::KeyManagerArgs;
 pub use self::network::NetworkArgsError;
 pub use self::source::{CONFIG_FILE_NAME, ConfigError, parse};
 pub use self::tls::{TlsArgs, TlsArgsError};

@@ -20,6 +20,7 @@ pub mod control;
 pub mod duty;
 pub mod error;
 pub mod host;
+pub mod keymanager;
 pub mod limits;
 pub mod listener;
 pub mod metrics;

@@ -19,6 +19,7 @@ use crate::access_log;
 use crate::backend::Backend;
 use crate::error::{self, ApiError, Refusal};
 use crate::host::{self, HostAllowList};
+use crate::keymanager::{self, KeyManagerApi};
 use crate::limits::RequestLimits;
 use crate::metrics::{self, Metrics};
 use crate::origin::{self, AllowedOrigins};
@@ -44,6 +45,8 @@ pub struct App {
     pub tls: Option<ServerTls>,
     /// Log every request.
     pub access_log: bool,
+    /// The key manager API, if it is served.
+    pub key_manager: Option<KeyManagerApi>,
 }
 
 impl App {
@@ -58,6 +61,7 @@ impl App {
             limits: RequestLimits::default(),
             tls: None,
             access_log: false,
+            key_manager: None,
         }
     }
 }
@@ -66,10 +70,12 @@ impl App {
 pub fn router(app: App) -> Router {
     let (hosts, metrics, access_log) = (app.hosts.clone(), app.metrics.clone(), app.access_log);
     let origins = app.origins.clone();
+    let key_manager = keymanager::router(app.key_manager.clone(), app.metrics.clone());
     let routes = routes()
         .into_iter()
         .fold(Router::new(), |routes, (path, methods)| routes.route(path, methods))
-        .with_state(app);
+        .with_state(app)
+        .merge(key_manager);
     let mut routes = collapsed(routes);
     if let Some(cors) = origins.layer() {
         routes = routes.layer(cors);
@@ -84,7 +90,7 @@ pub fn router(app: App) -> Router {
 
 /// The paths of [`router`], in the spelling of the OpenAPI document.
 pub fn served_paths() -> impl Iterator<Item = &'static str> {
-    routes().into_iter().map(|(path, _)| path)
+    routes().into_iter().map(|(path, _)| path).chain(keymanager::PATHS)
 }
 
 fn routes() -> Vec<(&'static str, MethodRouter<App>)> {

@@ -15,6 +15,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::backend::Backend;
 use crate::config::{HttpArgs, MetricsArgs};
 use crate::host::HostAllowList;
+use crate::keymanager::KeyManagerApi;
 use crate::limits::{LimitSizes, RequestLimits};
 use crate::metrics::{ConnectionMetrics, LimitMetrics, Metrics};
 use crate::open_files;
@@ -65,6 +66,8 @@ pub struct ServingOptions<'a> {
     pub http: &'a HttpArgs,
     /// The metrics interface.
     pub metrics: &'a MetricsArgs,
+    /// The key manager API, if it is served.
+    pub key_manager: Option<KeyManagerApi>,
 }
 
 /// The servers of a running node.
@@ -104,6 +107,7 @@ impl Serving {
             limits: RequestLimits::new(&LimitSizes::default(), Some(limits)),
             tls: tls.clone(),
             access_log: options.http.access_logs_enabled,
+            key_manager: options.key_manager,
             ..App::new(backend.clone(), options.network, Arc::clone(&metrics))
         };
         let connections = ConnectionMetrics::register(&registry, tls.as_ref())?;

@@ -26,7 +26,7 @@ use threshold_protocol::policy::Policy;
 use self::duties::Case;
 use crate::assemble::{Node, NodeOptions};
 use crate::block_proof::BlockProofArgs;
-use crate::config::{HttpArgs, LogArgs, LogFormat, LogLevel, MetricsArgs, P2pArgs};
+use crate::config::{HttpArgs, KeyManagerArgs, LogArgs, LogFormat, LogLevel, MetricsArgs, P2pArgs};
 use crate::{shutdown, telemetry};
 
 /// How long the nodes may take to find each other.
@@ -212,6 +212,7 @@ fn node_options(dir: &Path, http_port: u16, peers: &[String], network: &Network)
             metrics_port: 0,
             metrics_host_allowlist: allowed,
         },
+        key_manager: KeyManagerArgs::default(),
         p2p: P2pArgs {
             p2p_tcp_address: vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)],
             p2p_external_ip: None,

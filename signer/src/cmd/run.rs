@@ -11,7 +11,9 @@ use threshold_protocol::policy::Policy;
 
 use crate::assemble::{Node, NodeOptions};
 use crate::block_proof::BlockProofArgs;
-use crate::config::{DataArgs, HttpArgs, LogArgs, MetricsArgs, NetworkArgs, P2pArgs};
+use crate::config::{
+    DataArgs, HttpArgs, KeyManagerArgs, LogArgs, MetricsArgs, NetworkArgs, P2pArgs,
+};
 use crate::{shutdown, telemetry};
 
 /// Options of `synod run`.
@@ -27,6 +29,8 @@ pub(super) struct RunArgs {
     http: HttpArgs,
     #[command(flatten)]
     metrics: MetricsArgs,
+    #[command(flatten)]
+    key_manager: KeyManagerArgs,
     #[command(flatten)]
     p2p: P2pArgs,
     #[command(flatten)]
@@ -70,6 +74,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         data_dir: args.data.data_dir.clone(),
         http: args.http.clone(),
         metrics: args.metrics.clone(),
+        key_manager: args.key_manager.clone(),
         p2p: args.p2p.clone(),
         network: args.network.network()?,
         policy: Policy {

@@ -9,7 +9,7 @@ use eth_types::network::NETWORK_NAMES;
 
 use super::web3signer::Web3SignerOptions;
 use crate::block_proof::{BlockProofArgs, BlockRule};
-use crate::config::{DataArgs, HttpArgs, LogArgs, MetricsArgs, NetworkArgs};
+use crate::config::{DataArgs, HttpArgs, KeyManagerArgs, LogArgs, MetricsArgs, NetworkArgs};
 use crate::standalone::node::{StandaloneNode, StandaloneOptions};
 use crate::standalone::store::{DEFAULT_LOAD_MEMORY, Keystores, Passwords, Places, StoreOptions};
 use crate::{shutdown, telemetry};
@@ -31,6 +31,8 @@ pub(super) struct StandaloneArgs {
     http: HttpArgs,
     #[command(flatten)]
     metrics: MetricsArgs,
+    #[command(flatten)]
+    key_manager: KeyManagerArgs,
     #[command(flatten)]
     network: NetworkArgs,
     #[command(flatten)]
@@ -153,6 +155,7 @@ pub(super) fn run(args: &StandaloneArgs) -> anyhow::Result<ExitCode> {
         network: network(&args.network)?,
         http: args.http.clone(),
         metrics: args.metrics.clone(),
+        key_manager: args.key_manager.clone(),
         keys: StoreOptions {
             places: args.keys.places(data_dir)?,
             data_dir: data_dir.clone(),

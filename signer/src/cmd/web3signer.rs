@@ -59,15 +59,7 @@ static OPTIONS: &[ForeignOption] = &[
     refused("aws-secrets-enabled", NO_VAULT),
     refused("gcp-secrets-enabled", NO_VAULT),
     refused("commit-boost-api-enabled", "there is no commit-boost interface"),
-    refused(
-        "key-manager-api-enabled",
-        "there is no key manager interface yet; change files and POST /reload instead",
-    ),
-    refused(
-        "enable-key-manager-api",
-        "there is no key manager interface yet; change files and POST /reload instead",
-    ),
-    refused("Xkey-manager-skip-keystore-storage", "there is no key manager interface yet"),
+    refused("Xkey-manager-skip-keystore-storage", "imported keystores are always stored"),
     refused("Xsigning-ext-enabled", "there is no signing extension"),
     refused("metrics-push-enabled", "figures are not pushed; let Prometheus fetch them"),
     refused("slashing-protection-db-url", NO_POSTGRES),

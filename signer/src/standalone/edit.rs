@@ -151,7 +151,21 @@ impl KeyStore {
     /// # Errors
     /// See [`AddError`]; nothing was changed.
     pub fn add(&self, opened: OpenedKeystore) -> Result<Added, AddError> {
-        let _alone = self.inner.begin_edit().ok_or(AddError::Loading)?;
+        self.add_all(vec![opened]).pop().unwrap_or(Err(AddError::Loading))
+    }
+
+    /// [`KeyStore::add`] for many, in order; the key cache is written once. Blocks.
+    pub fn add_all(&self, opened: Vec<OpenedKeystore>) -> Vec<Result<Added, AddError>> {
+        let Some(_alone) = self.inner.begin_edit() else {
+            return opened.iter().map(|_| Err(AddError::Loading)).collect();
+        };
+        let outcomes = opened.into_iter().map(|opened| self.add_one(opened)).collect();
+        self.inner.loader.save_cache();
+        self.inner.count();
+        outcomes
+    }
+
+    fn add_one(&self, opened: OpenedKeystore) -> Result<Added, AddError> {
         let validator = opened.validator();
         if self.inner.active().contains_key(&validator) {
             return Ok(Added::Duplicate);
@@ -163,7 +177,6 @@ impl KeyStore {
         if let Some(mut cache) = loader.cache() {
             cache.insert(&loader.cache_key, fingerprint, key.secret());
         }
-        loader.save_cache();
         let stored = StoredKey {
             key: Arc::new(key),
             source,
@@ -173,7 +186,6 @@ impl KeyStore {
         };
         tracing::info!(%validator, file = %stored.source, "key added");
         self.inner.active_mut().insert(validator, Arc::new(stored));
-        self.inner.count();
         Ok(Added::Imported)
     }
 
@@ -185,7 +197,21 @@ impl KeyStore {
     /// # Errors
     /// See [`RemoveError`], which says for each case whether the key still signs.
     pub fn remove(&self, validator: &PublicKey) -> Result<(), RemoveError> {
-        let _alone = self.inner.begin_edit().ok_or(RemoveError::Loading)?;
+        self.remove_all(&[*validator]).pop().unwrap_or(Err(RemoveError::Loading))
+    }
+
+    /// [`KeyStore::remove`] for many, in order; the key cache is written once. Blocks.
+    pub fn remove_all(&self, validators: &[PublicKey]) -> Vec<Result<(), RemoveError>> {
+        let Some(_alone) = self.inner.begin_edit() else {
+            return validators.iter().map(|_| Err(RemoveError::Loading)).collect();
+        };
+        let outcomes = validators.iter().map(|validator| self.remove_one(validator)).collect();
+        self.inner.count();
+        self.inner.keep_cached();
+        outcomes
+    }
+
+    fn remove_one(&self, validator: &PublicKey) -> Result<(), RemoveError> {
         let unknown = || RemoveError::Unknown { validator: *validator };
         let stored = self.inner.active().get(validator).cloned().ok_or_else(unknown)?;
         if let Some(place) = stored.sources().find(|source| source.is_readonly()) {
@@ -199,8 +225,6 @@ impl KeyStore {
                 return Err(RemoveError::Remove { path: path.to_owned(), source: error });
             }
         }
-        self.inner.count();
-        self.inner.keep_cached();
         tracing::info!(%validator, file = %stored.source, "key removed");
         self.remove_secrets(&stored)
     }

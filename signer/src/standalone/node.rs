@@ -17,9 +17,11 @@ use super::signing::Signing;
 use super::store::{KeyStore, StoreOptions};
 use crate::assemble::{close_slashing_db, open_slashing_db};
 use crate::block_proof::BlockRule;
-use crate::config::{HttpArgs, MetricsArgs};
+use crate::config::{HttpArgs, KeyManagerArgs, MetricsArgs};
 use crate::control::Control;
 use crate::control::keys::KeyMap;
+use crate::keymanager::KeyManagerApi;
+use crate::keymanager::standalone::StandaloneKeys;
 use crate::metrics::Metrics;
 use crate::serving::{Listeners, Serving, ServingOptions};
 
@@ -38,6 +40,8 @@ pub struct StandaloneOptions {
     pub http: HttpArgs,
     /// The metrics interface.
     pub metrics: MetricsArgs,
+    /// The key manager API.
+    pub key_manager: KeyManagerArgs,
     /// The keys.
     pub keys: StoreOptions,
     /// Sign with a slashing database that looks restored from an old copy.
@@ -73,6 +77,7 @@ impl StandaloneNode {
             format!("cannot make the data directory {}", options.data_dir.display())
         })?;
         let listeners = Listeners::bind(&options.http, &options.metrics).await?;
+        let token = options.key_manager.token(&options.data_dir).await?;
         let registry = Registry::new();
         let metrics = Arc::new(Metrics::register(&registry)?);
         let network = options.network;
@@ -94,6 +99,10 @@ impl StandaloneNode {
             network: network.clone(),
             http: &options.http,
             metrics: &options.metrics,
+            key_manager: token.map(|token| {
+                let managed = StandaloneKeys::new(keys.clone(), db.clone());
+                KeyManagerApi::new(Arc::new(managed), token)
+            }),
         };
         let serving = Serving::start(listeners, serving_options, backend, registry, metrics)?;
         write_ports(&options.data_dir, &serving);

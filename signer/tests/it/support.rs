@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
+use axum::response::Response;
 use eth_types::duty::Duty;
 use eth_types::network::Network;
 use eth_types::{PublicKey, Root, Signature};
@@ -18,9 +19,13 @@ use signer::backend::{
 };
 use signer::block_proof::BlockRule;
 use signer::host::HostAllowList;
+use signer::keymanager::token::ApiToken;
+use signer::keymanager::{KeyManager, KeyManagerApi};
 use signer::metrics::Metrics;
 use signer::router::{App, metrics_router, router};
 use tower::ServiceExt;
+
+use crate::key_manager::FakeKeys;
 
 /// The only key that [`Fake`] lists.
 pub(crate) const KEY: &str = "0x989d34725a2bfc3f15105f3f5fc8741f436c25ee1ee4f948e425d6bcb8c56bce6e06c269635b7e985a7ffa639e2409bf";
@@ -134,6 +139,9 @@ pub(crate) fn signature_naming(root: Root) -> Signature {
     Signature::try_from(root.as_bytes().repeat(3).as_slice()).unwrap()
 }
 
+/// The token of the key manager API.
+pub(crate) const TOKEN: &str = "api-token-0x0123456789";
+
 /// The routes before a backend, with what tests look at afterwards.
 pub(crate) struct Server {
     pub(crate) router: Router,
@@ -143,12 +151,18 @@ pub(crate) struct Server {
 
 /// The routes before `backend`, for a network that is built in.
 pub(crate) fn server_on(network: &str, backend: Fake) -> Server {
+    server_managing(network, backend, Arc::new(FakeKeys::default()))
+}
+
+/// As [`server_on`], with these keys behind the key manager API.
+pub(crate) fn server_managing(network: &str, backend: Fake, keys: Arc<dyn KeyManager>) -> Server {
     let registry = Registry::new();
     let metrics = Arc::new(Metrics::register(&registry).unwrap());
     let hosts = HostAllowList::new(["localhost", "127.0.0.1"]);
     let backend = Arc::new(backend);
     let network = Network::by_name(network).unwrap();
-    let app = App::new(backend.clone(), network, metrics.clone());
+    let mut app = App::new(backend.clone(), network, metrics.clone());
+    app.key_manager = Some(KeyManagerApi::new(keys, ApiToken::new(TOKEN.as_bytes())));
     Server {
         router: router(app),
         metrics_router: metrics_router(registry, metrics, hosts),
@@ -212,12 +226,18 @@ pub(crate) fn sign_request(identifier: &str) -> axum::http::request::Builder {
 }
 
 async fn send(router: &Router, request: Request<Body>) -> Answered {
-    let response = router.clone().oneshot(request).await.unwrap();
-    let content_type = response.headers().get(header::CONTENT_TYPE);
-    let content_type = content_type.map(|value| value.to_str().unwrap().to_owned());
-    let status = response.status();
-    let bytes = response.into_body().collect().await.unwrap().to_bytes();
-    Answered { status, content_type, body: String::from_utf8(bytes.to_vec()).unwrap() }
+    Answered::read(router.clone().oneshot(request).await.unwrap()).await
+}
+
+impl Answered {
+    /// Reads a response to its end.
+    pub(crate) async fn read(response: Response) -> Self {
+        let content_type = response.headers().get(header::CONTENT_TYPE);
+        let content_type = content_type.map(|value| value.to_str().unwrap().to_owned());
+        let status = response.status();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        Self { status, content_type, body: String::from_utf8(bytes.to_vec()).unwrap() }
+    }
 }
 
 /// A request that every test network of these tests signs, with another `epoch` field's value.
