@@ -10,6 +10,7 @@ mod acceptance;
 mod commands;
 mod faults;
 mod http;
+mod keymanager;
 
 mod liar;
 mod refused;

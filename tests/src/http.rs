@@ -97,14 +97,33 @@ pub async fn request(
     path: &str,
     body: String,
 ) -> Result<Answer, String> {
+    request_with(method, node, path, &[], body).await
+}
+
+/// As [`request`], with more headers.
+///
+/// # Errors
+/// There was no answer.
+///
+/// # Panics
+/// The answer takes longer than [`PATIENCE`].
+pub async fn request_with(
+    method: Method,
+    node: SocketAddr,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: String,
+) -> Result<Answer, String> {
     let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
-    let request = Request::builder()
+    let mut request = Request::builder()
         .method(method)
         .uri(format!("http://{node}{path}"))
         .header("content-type", "application/json")
-        .header("accept", "application/json")
-        .body(Full::from(body))
-        .unwrap();
+        .header("accept", "application/json");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Full::from(body)).unwrap();
     let exchange = async {
         let response = client.request(request).await?;
         let status = response.status();

@@ -8,6 +8,7 @@
 //! | `duties` | [`Ask`]: requests, with the signing root that the answer has to be over |
 //! | `http` | a validator client's end of the wire |
 //! | `interchange` | EIP-3076 files, read and written without the program's own code |
+//! | `key_manager` | [`KeyManager`]: an operator's tool at the key manager API |
 //! | `ports` | ports for the nodes' links |
 //! | `process` | [`Program`], [`Process`]: a process, its log, its end |
 //! | `standalone` | [`Standalone`]: a signer with whole keys, and its key files |
@@ -29,6 +30,7 @@ pub mod cluster;
 pub mod duties;
 pub mod http;
 pub mod interchange;
+pub mod key_manager;
 pub mod ports;
 pub mod process;
 pub mod records;
@@ -42,6 +44,7 @@ pub use self::chain::Chain;
 pub use self::cluster::{Cluster, ClusterBuilder};
 pub use self::duties::Ask;
 pub use self::http::Answer;
+pub use self::key_manager::KeyManager;
 pub use self::process::{Finished, Process, Program};
 pub use self::records::{Record, RecordedDuty};
 pub use self::standalone::Standalone;
@@ -56,7 +59,8 @@ pub(crate) const POLL: Duration = Duration::from_millis(20);
 /// Where the clusters' files are: in memory where the system offers that. Nodes are killed here and not
 /// machines, so nothing hangs on a disk; and a disk that a build keeps busy can hold up a durable write for
 /// longer than a request waits.
-pub(crate) fn scratch_dir() -> PathBuf {
+#[must_use]
+pub fn scratch_dir() -> PathBuf {
     let memory = PathBuf::from("/dev/shm");
     if tempfile::tempfile_in(&memory).is_ok() { memory } else { std::env::temp_dir() }
 }
