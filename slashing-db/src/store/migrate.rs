@@ -6,15 +6,18 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+use self::pack_journal::pack_journal;
 use crate::error::OpenError;
 use crate::files;
 use crate::store::log;
 
+mod pack_journal;
+
 /// One step: from the version before to the next.
 pub(crate) type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 
-/// The steps of this program: the first leads from version 1 to 2. There is one version so far.
-pub(crate) const MIGRATIONS: &[Migration] = &[];
+/// The steps of this program: the first leads from version 1 to 2.
+pub(crate) const MIGRATIONS: &[Migration] = &[pack_journal];
 
 /// Brings a file of schema `version` to `1 + migrations.len()`.
 pub(crate) fn migrate(
@@ -102,6 +105,8 @@ mod tests {
             cluster_lock_hash: None,
         };
         schema::prepare(&mut conn, &path, &identity, 0).unwrap();
+        // As if it were the first of these tests' own steps' versions.
+        conn.pragma_update(None, "user_version", 1).unwrap();
         (directory, path, conn)
     }
 

@@ -18,7 +18,11 @@ pub(crate) fn number(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result
     u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, value))
 }
 
-fn optional_number(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Option<u64>> {
+/// A number that may be absent.
+pub(crate) fn optional_number(
+    row: &rusqlite::Row<'_>,
+    column: usize,
+) -> rusqlite::Result<Option<u64>> {
     match row.get_ref(column)? {
         ValueRef::Null => Ok(None),
         _ => number(row, column).map(Some),

@@ -20,6 +20,7 @@ mod identity;
 mod interchange;
 mod log;
 mod long_import;
+mod migration;
 mod model;
 mod property;
 mod vectors;
