@@ -106,6 +106,7 @@ impl Node {
             options.accept_restored_database,
         )
         .await?;
+        metrics.follow(&db);
 
         let control = Control::start(&options.data_dir, db.clone(), KeyMap::of_lock(&keys.lock))?;
         let fee_recipients = keys

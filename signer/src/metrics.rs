@@ -20,6 +20,7 @@ use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
 };
+use slashing_db::{Answered, SlashingDb};
 
 pub use self::edge::{ConnectionMetrics, LimitMetrics};
 use self::summary::Summary;
@@ -32,6 +33,10 @@ const LATENCY_BUCKETS: &[f64] = &[
     0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
     5.0, 12.0,
 ];
+
+/// What is recorded, as labels.
+const BLOCK: &str = "block";
+const ATTESTATION: &str = "attestation";
 
 /// A flood of requests is told of this often in the log.
 const OVERLOAD_LOG_INTERVAL: Duration = Duration::from_secs(1);
@@ -51,6 +56,9 @@ pub struct Metrics {
     malformed_requests: IntCounter,
     permitted_signings: IntCounter,
     prevented_signings: IntCounter,
+    block_recording: Summary,
+    attestation_recording: Summary,
+    record_duration: HistogramVec,
     sign_duration: HistogramVec,
     sign_in_flight: IntGauge,
     refusals: IntCounterVec,
@@ -77,6 +85,7 @@ impl Metrics {
         let signing_duration = Summary::new(
             "signing_bls_signing_duration",
             "Seconds from a whole signing request to its answer, with quantiles of the last ten minutes",
+            None,
         )?;
         registry.register(Box::new(signing_duration.clone()))?;
 
@@ -91,6 +100,28 @@ impl Metrics {
         registry.register(Box::new(sign_duration.clone()))?;
         for duty in DutyType::ALL {
             sign_duration.with_label_values(&[duty.as_str(), RESULT_SIGNED]);
+        }
+
+        let recording = |operation| -> Result<Summary, prometheus::Error> {
+            let summary = Summary::new(
+                "eth2_slashingprotection_database_duration",
+                "Seconds that the slashing database took for a request, with quantiles of the last ten minutes",
+                Some(("signingOperation", operation)),
+            )?;
+            registry.register(Box::new(summary.clone()))?;
+            Ok(summary)
+        };
+        let record_duration = HistogramVec::new(
+            HistogramOpts::new(
+                "synod_slashing_db_record_duration_seconds",
+                "Seconds from a batch's call to its answer by the slashing database, by what is in it",
+            )
+            .buckets(LATENCY_BUCKETS.to_vec()),
+            &["operation"],
+        )?;
+        registry.register(Box::new(record_duration.clone()))?;
+        for operation in [BLOCK, ATTESTATION] {
+            record_duration.with_label_values(&[operation]);
         }
 
         let refusals = IntCounterVec::new(
@@ -135,6 +166,9 @@ impl Metrics {
                 "eth2_slashingprotection_prevented_signings_total",
                 "Signatures that slashing protection refused",
             )?,
+            block_recording: recording(BLOCK)?,
+            attestation_recording: recording(ATTESTATION)?,
+            record_duration,
             sign_duration,
             sign_in_flight: gauge("synod_sign_in_flight", "Signing requests being worked on")?,
             refusals,
@@ -145,6 +179,25 @@ impl Metrics {
     /// Sets the number of keys that can sign.
     pub fn set_signers_loaded(&self, keys: usize) {
         self.signers_loaded.set(i64::try_from(keys).unwrap_or(i64::MAX));
+    }
+
+    /// Measures how long the slashing database takes.
+    pub fn follow(self: &Arc<Self>, db: &SlashingDb) {
+        let metrics = Arc::clone(self);
+        db.observe(move |answered| metrics.recorded(&answered));
+    }
+
+    fn recorded(&self, answered: &Answered) {
+        let seconds = answered.took.as_secs_f64();
+        for (count, operation, summary) in [
+            (answered.blocks, BLOCK, &self.block_recording),
+            (answered.attestations, ATTESTATION, &self.attestation_recording),
+        ] {
+            if count > 0 {
+                summary.observe(answered.took);
+                self.record_duration.with_label_values(&[operation]).observe(seconds);
+            }
+        }
     }
 
     /// Counts a signing request as being worked on, from now until [`SignAttempt::end`].

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::mpsc::{self, SyncSender, TrySendError};
-use std::sync::{Arc, Mutex, MutexGuard, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLockReadGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,6 +13,7 @@ use crate::files;
 use crate::identity::Identity;
 use crate::lock::Lock;
 use crate::memory::{Memory, Strategy};
+use crate::observe::{Answered, Observer};
 use crate::options::{Access, Options};
 use crate::permit::Permit;
 use crate::record::{Candidate, Request, Safe};
@@ -64,6 +65,7 @@ struct Inner {
     looks_restored: Option<String>,
     /// Held by the import that runs.
     importing: Mutex<()>,
+    observer: OnceLock<Observer>,
     /// `None` once closed.
     jobs: Mutex<Option<SyncSender<Job>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -117,6 +119,7 @@ impl SlashingDb {
                 access: options.access,
                 looks_restored,
                 importing: Mutex::new(()),
+                observer: OnceLock::new(),
                 jobs: Mutex::new(Some(jobs)),
                 thread: Mutex::new(Some(thread)),
             }),
@@ -181,6 +184,13 @@ impl SlashingDb {
             Ok(jobs) => jobs,
             Err(error) => return done(Err(error)),
         };
+        let watched = self.inner.observer.get().map(|observer| observer.watch(&batch));
+        let done = move |outcome| {
+            done(outcome);
+            if let Some(watched) = watched {
+                watched();
+            }
+        };
         match jobs.try_send(Job::Record { batch, done: Box::new(done) }) {
             Ok(()) => {}
             Err(TrySendError::Full(job)) => {
@@ -188,6 +198,13 @@ impl SlashingDb {
             }
             Err(TrySendError::Disconnected(job)) => job.refuse(RecordError::Closed),
         }
+    }
+
+    /// Has `told` called for each batch of [`SlashingDb::record_then`] that was answered, from the
+    /// thread that answered; it must not block. The first observer stays.
+    pub fn observe(&self, told: impl Fn(Answered) + Send + Sync + 'static) {
+        // There is one already, which stays.
+        let _ = self.inner.observer.set(Observer::new(told));
     }
 
     /// Whose records these are.

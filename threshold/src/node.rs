@@ -247,7 +247,7 @@ impl Cluster {
             .ok_or(ClusterError::UnknownValidator(validator))?;
         if let Some(candidate) = Candidate::from_duty(&duty) {
             // Early and read-only: what is asked for may not be what gets decided and recorded.
-            self.inner.db.check(&validator, &candidate).map_err(ClusterError::Slashing)?;
+            self.check(validator, candidate).await?;
         }
         let (reply, answer) = oneshot::channel();
         let command = Command::Sign { validator: index, duty, reply };
@@ -256,6 +256,20 @@ impl Cluster {
             mpsc::error::TrySendError::Closed(_) => ClusterError::Stopped,
         })?;
         Ok(answer.await.map_err(|_| ClusterError::Stopped)??)
+    }
+
+    async fn check(&self, validator: PublicKey, candidate: Candidate) -> Result<(), ClusterError> {
+        let verdict = match self.inner.db.check_in_memory(&validator, &candidate) {
+            Some(verdict) => verdict,
+            // Something old: the disk is asked.
+            None => {
+                let db = self.inner.db.clone();
+                tokio::task::spawn_blocking(move || db.check(&validator, &candidate))
+                    .await
+                    .map_err(|_| ClusterError::Stopped)?
+            }
+        };
+        verdict.map(drop).map_err(ClusterError::Slashing)
     }
 
     /// The validators, in the lock's order.

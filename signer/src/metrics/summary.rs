@@ -38,8 +38,15 @@ struct Values {
 }
 
 impl Summary {
-    pub(super) fn new(name: &str, help: &str) -> Result<Self, prometheus::Error> {
-        let desc = Desc::new(name.to_owned(), help.to_owned(), Vec::new(), Default::default())?;
+    /// `label` tells summaries of one name apart.
+    pub(super) fn new(
+        name: &str,
+        help: &str,
+        label: Option<(&str, &str)>,
+    ) -> Result<Self, prometheus::Error> {
+        let labels = label.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let labels = labels.into_iter().collect();
+        let desc = Desc::new(name.to_owned(), help.to_owned(), Vec::new(), labels)?;
         let values = Values { count: 0, sum: 0.0, windows: VecDeque::new() };
         Ok(Self { desc, values: Arc::new(Mutex::new(values)) })
     }
@@ -111,6 +118,7 @@ impl Collector for Summary {
         }
         let mut metric = Metric::default();
         metric.set_summary(value);
+        metric.set_label(self.desc.const_label_pairs.clone());
         let mut family = MetricFamily::default();
         family.set_name(self.desc.fq_name.clone());
         family.set_help(self.desc.help.clone());

@@ -84,6 +84,7 @@ impl StandaloneNode {
         let db =
             open_slashing_db(&options.data_dir, &network, None, options.accept_restored_database)
                 .await?;
+        metrics.follow(&db);
 
         let control = Control::start(&options.data_dir, db.clone(), KeyMap::any())?;
         let signing = Arc::new(Signing::start(db.clone()).context("no threads to sign with")?);
