@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Instant;
 
-use eth_types::PublicKey;
+use eth_types::{ExecutionAddress, PublicKey};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
@@ -25,19 +25,40 @@ pub struct ClusterBuilder {
     chain: Chain,
     nodes: u8,
     validators: usize,
+    fee_recipient: ExecutionAddress,
+    split_keys: Option<PathBuf>,
 }
 
 impl ClusterBuilder {
     /// Four nodes, three of which sign, with eight validators.
     #[must_use]
     pub fn new(program: &Program) -> Self {
-        Self { program: program.clone(), chain: Chain::numbered(0), nodes: 4, validators: 8 }
+        Self {
+            program: program.clone(),
+            chain: Chain::numbered(0),
+            nodes: 4,
+            validators: 8,
+            fee_recipient: FEE_RECIPIENT,
+            split_keys: None,
+        }
     }
 
     /// Another number of validators.
     #[must_use]
     pub fn validators(self, validators: usize) -> Self {
         Self { validators, ..self }
+    }
+
+    /// One validator for each keystore in a folder, in place of new ones.
+    #[must_use]
+    pub fn splitting(self, keystores: &Path) -> Self {
+        Self { split_keys: Some(keystores.to_owned()), ..self }
+    }
+
+    /// Another fee recipient.
+    #[must_use]
+    pub fn fee_recipient(self, fee_recipient: ExecutionAddress) -> Self {
+        Self { fee_recipient, ..self }
     }
 
     /// Another chain.
@@ -58,11 +79,17 @@ impl ClusterBuilder {
         let p2p_port = ports::free_block(self.nodes.into());
         let mut args: Vec<String> = ["create", "cluster", "--insecure-keys"].map(Into::into).into();
         args.extend(self.chain.options(&config));
-        let address = FEE_RECIPIENT.to_string();
+        match &self.split_keys {
+            Some(dir) => args.extend([
+                "--split-existing-keys".to_owned(),
+                format!("--split-keys-dir={}", dir.display()),
+            ]),
+            None => args.push(format!("--num-validators={}", self.validators)),
+        }
+        let address = self.fee_recipient.to_string();
         let cluster_dir = dir.path().join("cluster").display().to_string();
         for (option, value) in [
             ("--nodes", self.nodes.to_string()),
-            ("--num-validators", self.validators.to_string()),
             ("--withdrawal-addresses", address.clone()),
             ("--fee-recipient-addresses", address),
             ("--p2p-base-port", p2p_port.to_string()),
