@@ -8,7 +8,7 @@ use tests::{Ask, Chain, Connection, Reply};
 use threshold_protocol::bls;
 
 use super::samples::{
-    FORKS, FORMS, aggregate_of, block_of, deposit, every_type, legacy_block, slot_of,
+    FORKS, FORMS, Form, aggregate_of, block_of, deposit, every_type, legacy_block, slot_of,
 };
 use super::{key, sign_path, signer_on, staged_chain, started_on};
 use crate::support::program;
@@ -90,6 +90,14 @@ async fn blocks_and_aggregates_of_every_fork_are_signed() {
         for form in FORMS {
             let _ = signed(&mut connection, &aggregate_of(chain, version, slot, form)).await;
         }
+        // With committee bits before Electra, without from then on.
+        let mut other = aggregate_of(chain, version, slot, Form::Bare).body;
+        let aggregate = other["aggregate_and_proof"]["aggregate"].as_object_mut().unwrap();
+        if aggregate.remove("committee_bits").is_none() {
+            aggregate.insert("committee_bits".into(), json!("0x01"));
+        }
+        let reply = connection.ask("POST", &sign_path(), &[], &other.to_string()).await;
+        assert!(reply.refusal(400).contains("committee_bits"), "{version}");
         // The version in small letters.
         let mut lower = block_of(chain, version, slot);
         lower.body["beacon_block"]["version"] = json!(version.to_lowercase());
