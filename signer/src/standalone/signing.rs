@@ -33,6 +33,9 @@ const BATCH: usize = 64;
 /// A record takes a few milliseconds; from here on it costs duties, and the operator should know.
 const SLOW_RECORD: Duration = Duration::from_millis(500);
 
+/// How often that is said: when a disk stalls, everything in flight is slow at once.
+const SAY_SLOW_EVERY: Duration = Duration::from_secs(1);
+
 /// The answer to a request: the signature, or why there is none.
 pub type Answer = Result<Signature, SignError>;
 
@@ -42,6 +45,8 @@ pub struct Signing {
     db: SlashingDb,
     queue: Arc<Queue>,
     threads: Vec<JoinHandle<()>>,
+    /// When a slow record was last logged.
+    said_slow: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Signing {
@@ -62,7 +67,7 @@ impl Signing {
                 })
             })
             .collect::<std::io::Result<_>>()?;
-        Ok(Self { db, queue, threads })
+        Ok(Self { db, queue, threads, said_slow: Arc::default() })
     }
 
     /// Starts on a duty; the answer comes through the receiver. It does not block, and what it starts
@@ -107,15 +112,9 @@ impl Signing {
         let Some(candidate) = Candidate::from_duty(&duty) else {
             return meeting.refuse(SignError::Internal("no slashable message".to_owned()));
         };
-        let begun = Instant::now();
+        let (begun, said_slow) = (Instant::now(), Arc::clone(&self.said_slow));
         self.db.record_then(vec![Request { validator, candidate }], move |outcome| {
-            let took = begun.elapsed();
-            if took > SLOW_RECORD {
-                tracing::warn!(
-                    millis = took.as_millis(),
-                    "the slashing database was slow to record; is the disk busy?"
-                );
-            }
+            say_if_slow(begun.elapsed(), &said_slow);
             match only(outcome) {
                 Ok(permit) => meeting.permit(permit),
                 Err(error) => meeting.refuse(error),
@@ -132,6 +131,18 @@ impl Drop for Signing {
                 tracing::error!("a signing thread panicked");
             }
         }
+    }
+}
+
+fn say_if_slow(took: Duration, said: &Mutex<Option<Instant>>) {
+    if took <= SLOW_RECORD {
+        return;
+    }
+    let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+    if said.is_none_or(|at| at.elapsed() >= SAY_SLOW_EVERY) {
+        *said = Some(Instant::now());
+        let millis = took.as_millis();
+        tracing::warn!(millis, "the slashing database was slow to record; is the disk busy?");
     }
 }
 
