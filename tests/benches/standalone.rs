@@ -63,9 +63,14 @@ async fn measure(in_flight: usize, requests: usize, same_root: bool, cores: usiz
     let asks: Arc<Vec<(usize, String)>> =
         Arc::new((0..requests).map(|number| signer.request(number, same_root)).collect());
     let (next, cpu) = (Arc::new(AtomicUsize::new(0)), signer.cpu());
+    let unsigned = Arc::new(AtomicUsize::new(0));
     let begun = Instant::now();
     let clients: Vec<_> = (0..in_flight)
-        .map(|_| tokio::spawn(client(signer.http, Arc::clone(&asks), Arc::clone(&next))))
+        .map(|_| {
+            let (asks, next, unsigned) =
+                (Arc::clone(&asks), Arc::clone(&next), Arc::clone(&unsigned));
+            tokio::spawn(client(signer.http, asks, next, unsigned))
+        })
         .collect();
     let mut times = Vec::with_capacity(requests);
     for client in clients {
@@ -77,7 +82,7 @@ async fn measure(in_flight: usize, requests: usize, same_root: bool, cores: usiz
     let floor = sign / cores as u32 + sync / in_flight as u32;
     println!(
         "{in_flight:>4} in flight: {:>6.0}/s, p50 {:>6.2} ms, p99 {:>6.2} ms; signer's CPU {:>4.0} us each, \
-         {:>5.0}/s per core of it; floor: sign {} us, sync {} us, {:>5.1} us each together: {:.2} x",
+         {:>5.0}/s per core of it; floor: sign {} us, sync {} us, {:>5.1} us each together: {:.2} x; {} not signed",
         requests as f64 / wall.as_secs_f64(),
         millis(times[requests / 2]),
         millis(times[requests * 99 / 100]),
@@ -87,6 +92,7 @@ async fn measure(in_flight: usize, requests: usize, same_root: bool, cores: usiz
         sync.as_micros(),
         floor.as_secs_f64() * 1e6,
         per_signature.as_secs_f64() / floor.as_secs_f64(),
+        unsigned.load(Ordering::Relaxed),
     );
 }
 
@@ -194,6 +200,7 @@ async fn client(
     http: SocketAddr,
     asks: Arc<Vec<(usize, String)>>,
     next: Arc<AtomicUsize>,
+    unsigned: Arc<AtomicUsize>,
 ) -> Vec<Duration> {
     let mut stream = TcpStream::connect(http).await.unwrap();
     stream.set_nodelay(true).unwrap();
@@ -204,7 +211,10 @@ async fn client(
         let begun = Instant::now();
         let body = exchange(&mut stream, request).await;
         times.push(begun.elapsed());
-        assert!(body.starts_with("{\"signature\":\"0x"), "{body}");
+        if !body.starts_with("{\"signature\":\"0x") {
+            // A disk that stalls for longer than a client waits; the figures say how often.
+            unsigned.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
