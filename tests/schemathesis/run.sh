@@ -65,7 +65,7 @@ type: file-raw
 privateKey: "0x3ee2224386c82ffea477e2adf28a2929f5c349165a4196158c7f3a2ecca40f35"
 YAML
 "$(realpath "$synod")" standalone --data-dir "$dir" --network hoodi --http-listen-port 0 \
-  --metrics-enabled=false --key-manager-api-enabled >"$dir/stdout" 2>"$dir/log" &
+  --metrics-port 0 --key-manager-api-enabled >"$dir/stdout" 2>"$dir/log" &
 node=$!
 until [ -s "$dir/web3signer.ports" ]; do
   if ! kill -0 "$node" 2>/dev/null; then
@@ -75,6 +75,7 @@ until [ -s "$dir/web3signer.ports" ]; do
   sleep 0.1
 done
 port=$(sed -n 's/^http-port=//p' "$dir/web3signer.ports")
+metrics_port=$(sed -n 's/^metrics-port=//p' "$dir/web3signer.ports")
 
 # Not asked for: that every request which the document allows is signed. Chain, fork and history decide too.
 checks=not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance
@@ -87,6 +88,18 @@ cd "$dir"
   --request-timeout 10 --continue-on-failure --no-shrink --warnings off \
   --header "Authorization: Bearer $(cat "$dir/api-token.txt")" || status=$?
 
+signed=$("$venv/bin/python" - "http://127.0.0.1:$metrics_port/metrics" <<'PYTHON'
+import sys, urllib.request
+for line in urllib.request.urlopen(sys.argv[1], timeout=10).read().decode().splitlines():
+    if line.startswith("eth2_slashingprotection_permitted_signings_total "):
+        print(int(float(line.split()[1])))
+PYTHON
+) || signed=0
+echo "signatures given: $signed"
+if [ "${signed:-0}" -eq 0 ]; then
+  echo "nothing was signed: the requests did not come as far as that" >&2
+  status=1
+fi
 if grep -q panicked "$dir/log"; then
   echo "a panic in the node's log:" >&2
   grep -A 5 panicked "$dir/log" >&2
