@@ -89,7 +89,7 @@ impl SlashingDb {
         start::create_file(path, progress.as_ref(), &lock, &options)?;
         let now = files::seconds(SystemTime::now());
         let (mut store, memory) =
-            Store::open(path, identity, options.strategy, now, options.verify)?;
+            Store::open(path, identity, options.strategy, Some(now), options.verify)?;
         let (sidecar, looks_restored) = match options.access {
             Access::Maintain => start::maintain(&mut store, &memory, progress.as_ref(), &lock)?,
             Access::Sign => {

@@ -267,11 +267,19 @@ pub enum OpenError {
         /// What the lock file says of the other process.
         holder: String,
     },
-    /// There is none, and the caller knows that there was one.
-    #[error("there is no slashing database at {}, and these keys have signed before; restore it from a copy, or import an export into a new one", path.display())]
+    /// The file that was in use is gone, or empty.
+    #[error("there is no slashing database in {} any more", path.display())]
     Missing {
-        /// Where it was expected.
+        /// Where it was.
         path: PathBuf,
+    },
+    /// Another file is in the place of the one that was in use.
+    #[error("{} is not what was in use: {what}; put the right file back, or stop the signer and see what was lost", path.display())]
+    Replaced {
+        /// The database.
+        path: PathBuf,
+        /// What shows it.
+        what: String,
     },
     /// A file could not be made, opened or locked.
     #[error("cannot {action} {}", path.display())]

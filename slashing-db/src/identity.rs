@@ -39,7 +39,7 @@ impl Identity {
             }
         }
         let _lock = Lock::take(path)?;
-        schema::stored_identity(path)
+        Ok(schema::stored_metadata(path)?.map(|metadata| metadata.identity))
     }
 }
 

@@ -25,9 +25,6 @@ pub struct Options {
     pub access: Access,
     /// Sign although the database looks restored from an old copy.
     pub accept_restored: bool,
-    /// Refuse to make a new database: for a caller that knows that its keys have signed before. A new
-    /// one is announced in the log either way.
-    pub expect_existing: bool,
     /// Compare every stored record with the checksums when opening: about a second for 2.5 million.
     pub verify: bool,
     /// How much is kept when old records are pruned in the background; `None` keeps everything.
@@ -45,7 +42,6 @@ impl Default for Options {
             strategy: Strategy::Complete,
             access: Access::Sign,
             accept_restored: false,
-            expect_existing: false,
             verify: true,
             pruning: Some(Pruning::default()),
             journal_rows: 16_384,

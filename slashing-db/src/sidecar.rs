@@ -20,6 +20,25 @@ pub(crate) struct Progress {
     pub(crate) sequence: u64,
 }
 
+impl Progress {
+    /// What shows that a database which has come as far as `self` is not the one that had come as far as
+    /// `last`, or not all of it; `None` if it is.
+    pub(crate) fn falls_short_of(&self, last: &Self) -> Option<String> {
+        if self.database_id != last.database_id {
+            let (found, expected) = (files::hex(&self.database_id), files::hex(&last.database_id));
+            return Some(format!("it is database {found}, not {expected}"));
+        }
+        if self.starts < last.starts {
+            let (found, expected) = (self.starts, last.starts);
+            return Some(format!("it counts {found} starts, there were {expected}"));
+        }
+        (self.sequence < last.sequence).then(|| {
+            let (found, expected) = (self.sequence, last.sequence);
+            format!("its last change is number {found}, there was number {expected}")
+        })
+    }
+}
+
 /// The open file.
 #[derive(Debug)]
 pub(crate) struct Sidecar {

@@ -29,9 +29,6 @@ pub(crate) fn create_file(
     if len.is_some_and(|len| len > 0) {
         return Ok(());
     }
-    if options.expect_existing {
-        return Err(OpenError::Missing { path: path.to_owned() });
-    }
     if let Some(witness) = witness(path, progress, lock)
         && !options.accept_restored
     {

@@ -63,8 +63,8 @@ pub(crate) struct Additions {
 }
 
 impl Store {
-    /// Opens an existing file, or one that was made empty for the purpose; with everything that the
-    /// write-ahead log still held made durable in the main file.
+    /// Opens an existing file, or makes the database in an empty one if `new_at` says when that is; with
+    /// everything that the write-ahead log still held made durable in the main file.
     ///
     /// # Errors
     /// It is not ours, belongs to another identity, is damaged, or cannot be read.
@@ -72,12 +72,12 @@ impl Store {
         path: &Path,
         identity: &Identity,
         strategy: Strategy,
-        now: u64,
+        new_at: Option<u64>,
         verify: bool,
     ) -> Result<(Self, Memory), OpenError> {
         let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
-        let mut conn = schema::connect(path).map_err(failed)?;
-        schema::prepare(&mut conn, path, identity, now)?;
+        let conn = schema::connect(path).map_err(failed)?;
+        let mut conn = schema::prepare(conn, path, identity, new_at)?;
         // A commit that a killed process did not live to sync is readable by now, but not durable.
         // It must be before anybody is told that its message is on record.
         log::empty(&conn).map_err(failed)?;
@@ -85,13 +85,6 @@ impl Store {
         let loaded = load::load(&conn, verify)
             .map_err(failed)?
             .map_err(|what| OpenError::Damaged { path: path.to_owned(), what })?;
-        if loaded.metadata.identity != *identity {
-            return Err(OpenError::OtherIdentity {
-                path: path.to_owned(),
-                found: Box::new(loaded.metadata.identity),
-                expected: Box::new(identity.clone()),
-            });
-        }
         let store = Self {
             conn,
             path: path.to_owned(),

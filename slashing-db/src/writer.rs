@@ -15,7 +15,7 @@ use crate::lock::Lock;
 use crate::options::Options;
 use crate::permit::Permit;
 use crate::record::{Request, Safe};
-use crate::sidecar::Sidecar;
+use crate::sidecar::{Progress, Sidecar};
 use crate::store::prune::Pruner;
 use crate::store::{Additions, Store};
 use crate::writer::job::{Done, Job, Task, call};
@@ -47,6 +47,7 @@ pub(crate) fn spawn(
         identity,
         options: options.clone(),
         retry_at: None,
+        acknowledged: None,
         pruner: Pruner::default(),
     };
     std::thread::Builder::new().name("slashing-db".to_owned()).spawn(move || writer.run())
@@ -62,6 +63,8 @@ struct Writer {
     options: Options,
     /// After a failed commit: when to try again.
     retry_at: Option<Instant>,
+    /// After a failed commit: how far the database had come with the last one that did not fail.
+    acknowledged: Option<Progress>,
     pruner: Pruner,
 }
 

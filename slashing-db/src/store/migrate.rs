@@ -1,16 +1,15 @@
 //! Older schemas, brought up to date: a copy is kept, then all steps run in one transaction.
 
-use std::fs::{self, OpenOptions};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+use self::keep_copy::keep_copy;
 use self::pack_journal::pack_journal;
 use crate::error::OpenError;
-use crate::files;
-use crate::store::log;
+use crate::store::{log, schema};
 
+mod keep_copy;
 mod pack_journal;
 
 /// One step: from the version before to the next.
@@ -21,11 +20,11 @@ pub(crate) const MIGRATIONS: &[Migration] = &[pack_journal];
 
 /// Brings a file of schema `version` to `1 + migrations.len()`.
 pub(crate) fn migrate(
-    conn: &mut Connection,
+    conn: Connection,
     path: &Path,
     version: i64,
     migrations: &[Migration],
-) -> Result<(), OpenError> {
+) -> Result<Connection, OpenError> {
     let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
     let done = usize::try_from(version).ok().and_then(|version| version.checked_sub(1));
     let Some(steps) = done.and_then(|done| migrations.get(done..)) else {
@@ -35,52 +34,34 @@ pub(crate) fn migrate(
         });
     };
     if steps.is_empty() {
-        return Ok(());
+        return Ok(conn);
     }
-    // Everything is in the main file then, so the copy is whole without the log.
-    log::empty(conn).map_err(failed)?;
+    // Everything is in the main file then, so the copy is whole without the log. The connection is closed
+    // meanwhile: whoever else in a process opens and closes a file drops SQLite's locks on it.
+    log::empty(&conn).map_err(failed)?;
+    conn.close().map_err(|(_, source)| failed(source))?;
     let copy = keep_copy(path, version).map_err(|source| OpenError::File {
         action: "keep a copy before the schema changes of",
         path: path.to_owned(),
         source,
     })?;
     tracing::info!(copy = %copy.display(), version, "the slashing database gets a newer schema");
+    let mut conn = schema::connect(path).map_err(failed)?;
     let tx = conn.transaction_with_behavior(TransactionBehavior::Exclusive).map_err(failed)?;
     for (at, step) in (version + 1..).zip(steps) {
         step(&tx).and_then(|()| tx.pragma_update(None, "user_version", at)).map_err(failed)?;
     }
-    tx.commit().map_err(failed)
-}
-
-/// Copies the file beside itself; an earlier copy of the same version is not touched.
-fn keep_copy(path: &Path, version: i64) -> io::Result<PathBuf> {
-    let mut number = 0_u32;
-    loop {
-        let ending = match number {
-            0 => format!("schema-{version}"),
-            _ => format!("schema-{version}.{number}"),
-        };
-        let copy = files::beside(path, &ending);
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        files::private(&mut options);
-        match options.open(&copy) {
-            Ok(mut to) => {
-                io::copy(&mut fs::File::open(path)?, &mut to)?;
-                to.sync_all()?;
-                files::sync_directory(&copy)?;
-                return Ok(copy);
-            }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
-            Err(error) => return Err(error),
-        }
-    }
+    tx.commit().map_err(failed)?;
+    Ok(conn)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
     use super::*;
-    use crate::store::schema;
+    use crate::files;
 
     fn version(conn: &Connection) -> i64 {
         conn.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
@@ -98,13 +79,13 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("db");
         fs::write(&path, "").unwrap();
-        let mut conn = schema::connect(&path).unwrap();
+        let conn = schema::connect(&path).unwrap();
         let identity = crate::Identity {
             genesis_validators_root: eth_types::Root::ZERO,
             network: "x".to_owned(),
             cluster_lock_hash: None,
         };
-        schema::prepare(&mut conn, &path, &identity, 0).unwrap();
+        let conn = schema::prepare(conn, &path, &identity, Some(0)).unwrap();
         // As if it were the first of these tests' own steps' versions.
         conn.pragma_update(None, "user_version", 1).unwrap();
         (directory, path, conn)
@@ -112,35 +93,41 @@ mod tests {
 
     #[test]
     fn each_missing_step_runs_once_and_a_copy_of_the_old_file_stays() {
-        let (_directory, path, mut conn) = database();
-        migrate(&mut conn, &path, 1, &[]).unwrap();
+        let (_directory, path, conn) = database();
+        let conn = migrate(conn, &path, 1, &[]).unwrap();
         assert!(!files::beside(&path, "schema-1").exists());
-        migrate(&mut conn, &path, 1, &[add_column]).unwrap();
+        let conn = migrate(conn, &path, 1, &[add_column]).unwrap();
         assert_eq!(version(&conn), 2);
         conn.execute("UPDATE journal SET note = 'x'", []).unwrap();
         let copy = Connection::open(files::beside(&path, "schema-1")).unwrap();
         assert_eq!(version(&copy), 1);
         assert!(copy.execute("UPDATE journal SET note = 'x'", []).is_err());
-        migrate(&mut conn, &path, 2, &[add_column]).unwrap();
+        let conn = migrate(conn, &path, 2, &[add_column]).unwrap();
         assert_eq!(version(&conn), 2);
     }
 
     #[test]
     fn a_step_that_fails_leaves_the_old_schema() {
-        let (_directory, path, mut conn) = database();
-        assert!(migrate(&mut conn, &path, 1, &[add_column, fail]).is_err());
+        let (_directory, path, conn) = database();
+        assert!(migrate(conn, &path, 1, &[add_column, fail]).is_err());
+        let conn = schema::connect(&path).unwrap();
         assert_eq!(version(&conn), 1);
-        conn.execute("UPDATE journal SET chain = 1", []).unwrap();
         assert!(conn.execute("UPDATE journal SET note = 'x'", []).is_err());
-        // The next try keeps its own copy.
-        migrate(&mut conn, &path, 1, &[add_column]).unwrap();
+        // The next try has no need of another copy.
+        let conn = migrate(conn, &path, 1, &[fail]).err().map(|_| schema::connect(&path).unwrap());
+        let conn = conn.unwrap();
+        assert!(!files::beside(&path, "schema-1.1").exists());
+        // Unless something was changed since.
+        conn.execute("UPDATE metadata SET starts = 9", []).unwrap();
+        migrate(conn, &path, 1, &[add_column]).unwrap();
         assert!(files::beside(&path, "schema-1.1").exists());
+        assert!(!files::beside(&path, "schema-1.2").exists());
     }
 
     #[test]
     fn a_version_that_never_was_is_damage() {
-        let (_directory, path, mut conn) = database();
-        let error = migrate(&mut conn, &path, 0, &[add_column]).unwrap_err();
+        let (_directory, path, conn) = database();
+        let error = migrate(conn, &path, 0, &[add_column]).unwrap_err();
         assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
     }
 }

@@ -66,35 +66,52 @@ fn connect_alone(path: &Path) -> Result<Connection, rusqlite::Error> {
     Ok(conn)
 }
 
-/// The identity that a file is pinned to; `None` if it holds no database yet. Changes nothing: what
-/// the write-ahead log holds is read from there, and stays there.
-pub(crate) fn stored_identity(path: &Path) -> Result<Option<Identity>, OpenError> {
+/// The metadata of a file; `None` if it holds no database yet. Changes nothing: what the write-ahead
+/// log holds is read from there, and stays there.
+pub(crate) fn stored_metadata(path: &Path) -> Result<Option<Metadata>, OpenError> {
     let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
     let conn = connect_alone(path).map_err(failed)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
     if version(&conn, path)?.is_none() {
         return Ok(None);
     }
-    let metadata = Metadata::read(&conn).map_err(failed)?.ok_or_else(|| OpenError::Damaged {
-        path: path.to_owned(),
-        what: load::METADATA_CHECKSUM.to_owned(),
-    })?;
-    Ok(Some(metadata.identity))
+    metadata(&conn, path).map(Some)
 }
 
-/// Makes the tables of an empty file and pins the identity, in one transaction; or checks that the
-/// file is one that this program can use, and brings an older schema up to date.
+/// Makes the tables of an empty file and pins the identity, in one transaction, if `new_at` says when
+/// that is; or checks that the file is one that this program can use for `identity`, and brings an older
+/// schema up to date.
 pub(crate) fn prepare(
-    conn: &mut Connection,
+    mut conn: Connection,
     path: &Path,
     identity: &Identity,
-    now: u64,
-) -> Result<(), OpenError> {
-    match version(conn, path)? {
-        Some(version) => migrate(conn, path, version, MIGRATIONS),
-        None => create(conn, identity, now)
-            .map_err(|source| OpenError::Sqlite { path: path.to_owned(), source }),
+    new_at: Option<u64>,
+) -> Result<Connection, OpenError> {
+    let Some(version) = version(&conn, path)? else {
+        let new_at = new_at.ok_or_else(|| OpenError::Missing { path: path.to_owned() })?;
+        create(&mut conn, identity, new_at)
+            .map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
+        return Ok(conn);
+    };
+    // What belongs to somebody else is not changed.
+    let found = metadata(&conn, path)?.identity;
+    if found != *identity {
+        return Err(OpenError::OtherIdentity {
+            path: path.to_owned(),
+            found: Box::new(found),
+            expected: Box::new(identity.clone()),
+        });
     }
+    migrate(conn, path, version, MIGRATIONS)
+}
+
+fn metadata(conn: &Connection, path: &Path) -> Result<Metadata, OpenError> {
+    Metadata::read(conn)
+        .map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?
+        .ok_or_else(|| OpenError::Damaged {
+            path: path.to_owned(),
+            what: load::METADATA_CHECKSUM.to_owned(),
+        })
 }
 
 /// The version of the file's schema; `None` if the file is empty.

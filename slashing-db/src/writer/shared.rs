@@ -117,6 +117,15 @@ impl Shared {
         failure
     }
 
+    /// Says why nothing is recorded still, where that is not what stopped it first.
+    pub(crate) fn stop_because(&self, reason: String) -> FailStop {
+        let mut failure = held(&self.failure);
+        let since = failure.as_ref().map_or_else(SystemTime::now, |failure| failure.since);
+        let failure = failure.insert(FailStop { reason, path: self.path.clone(), since }).clone();
+        self.stopped.store(true, Ordering::Release);
+        failure
+    }
+
     pub(crate) fn go_on(&self) {
         *held(&self.failure) = None;
         self.stopped.store(false, Ordering::Release);

@@ -165,17 +165,6 @@ fn a_database_that_vanished_with_its_progress_file_is_missed() {
 }
 
 #[test]
-fn who_expects_a_database_does_not_get_a_new_one() {
-    let place = Place::new();
-    let expecting = || Options { expect_existing: true, ..options() };
-    let error = SlashingDb::open(&place.path(), &identity(), expecting()).unwrap_err();
-    assert!(matches!(error, OpenError::Missing { .. }), "{error}");
-    assert!(!place.path().exists());
-    place.open().close();
-    place.open_with(expecting()).close();
-}
-
-#[test]
 fn a_check_asks_the_file_only_about_what_is_not_above_the_archive() {
     let place = Place::new();
     let folding = Options { journal_rows: 0, ..options() };

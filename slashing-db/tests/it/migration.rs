@@ -5,7 +5,7 @@ use std::fs;
 use rusqlite::Connection;
 use slashing_db::{Access, Identity, OpenError, Options, SlashingDb};
 
-use crate::common::{Place, options};
+use crate::common::{Place, identity, options};
 
 /// Made by a node of a demonstration cluster that signed a block of slot 1 and a vote for epoch 0, with
 /// schema 1.
@@ -48,6 +48,16 @@ fn the_first_schemas_records_are_kept_and_a_copy_of_the_file_too() {
     let copy = format!("{}.schema-1", place.path().display());
     assert_eq!(fs::read(&copy).unwrap(), SCHEMA_1);
     assert!(!fs::exists(format!("{copy}.1")).unwrap());
+}
+
+#[test]
+fn a_database_of_somebody_else_keeps_its_schema() {
+    let place = Place::new();
+    fs::write(place.path(), SCHEMA_1).unwrap();
+    let error = SlashingDb::open(&place.path(), &identity(), maintained()).unwrap_err();
+    assert!(matches!(error, OpenError::OtherIdentity { .. }), "{error}");
+    assert!(fs::read(place.path()).unwrap() == SCHEMA_1, "the file was changed");
+    assert!(!fs::exists(format!("{}.schema-1", place.path().display())).unwrap());
 }
 
 #[test]
