@@ -94,7 +94,7 @@ impl SlashingDb {
             Access::Maintain => start::maintain(&mut store, &memory, progress.as_ref(), &lock)?,
             Access::Sign => {
                 if !options.accept_restored {
-                    start::compare(&store, &memory, progress.as_ref())?;
+                    start::compare(&store, &memory, progress.as_ref(), &lock)?;
                 }
                 store
                     .count_start()

@@ -1,7 +1,7 @@
 //! The lock file beside a database: one process at a time, and a name for the one that has it.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -72,7 +72,9 @@ impl Lock {
             return Ok(());
         }
         self.database = id;
-        self.write()
+        self.write()?;
+        // A power loss must not bring the database before back to mind.
+        self.file.sync_all().map_err(|source| self.failed(source))
     }
 
     fn write(&mut self) -> Result<(), OpenError> {
@@ -85,11 +87,11 @@ impl Lock {
             .rewind()
             .and_then(|()| self.file.write_all(text.as_bytes()))
             .and_then(|()| self.file.set_len(text.len() as u64))
-            .map_err(|source| OpenError::File {
-                action: "write lock file",
-                path: self.path.clone(),
-                source,
-            })
+            .map_err(|source| self.failed(source))
+    }
+
+    fn failed(&self, source: io::Error) -> OpenError {
+        OpenError::File { action: "write lock file", path: self.path.clone(), source }
     }
 }
 

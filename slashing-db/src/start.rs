@@ -68,18 +68,30 @@ fn witness(path: &Path, progress: Option<&Progress>, lock: &Lock) -> Option<Stri
         .map(|id| format!("{} says that database {id} was in use here", lock_path.display()))
 }
 
-/// Refuses a database that is behind its sidecar, or has none although it was used.
+/// Refuses a database that is behind its sidecar, or has none although it was used; and one that is not
+/// the one that was used here last.
 pub(crate) fn compare(
     store: &Store,
     memory: &Memory,
     progress: Option<&Progress>,
+    lock: &Lock,
 ) -> Result<(), OpenError> {
     let metadata = store.metadata();
     let restored = |what| OpenError::Restored { path: store.path().to_owned(), what };
     let sidecar = Sidecar::path_of(store.path());
+    let id = files::hex(&metadata.database_id);
+    if let Some(last) = lock.database()
+        && last != id
+    {
+        let lock = lock_path(store.path());
+        return Err(restored(format!(
+            "it is database {id}, but {} says that database {last} was in use here",
+            lock.display()
+        )));
+    }
     let Some(progress) = progress else {
-        // The first start may have ended between the two files; nothing was signed in it.
-        if metadata.starts <= 1 && store.is_blank(memory) {
+        // The first start may have ended between the files; nothing was signed in it.
+        if metadata.starts <= 1 && store.is_blank(memory) && lock.database().is_none() {
             return Ok(());
         }
         return Err(restored(format!(
@@ -91,9 +103,8 @@ pub(crate) fn compare(
     if progress.database_id != metadata.database_id {
         return Err(restored(format!("{} belongs to another database", sidecar.display())));
     }
-    // The database counts first: one ahead is a start that ended between the two files.
-    let one_ahead = progress.starts.saturating_add(1);
-    if metadata.starts != progress.starts && metadata.starts != one_ahead {
+    // The database counts first: it is ahead after a start that ended between the two files.
+    if metadata.starts < progress.starts {
         return Err(restored(format!(
             "it counts {} starts, {} counts {}",
             metadata.starts,
@@ -120,11 +131,8 @@ pub(crate) fn maintain(
     progress: Option<&Progress>,
     lock: &Lock,
 ) -> Result<(Option<Sidecar>, Option<String>), OpenError> {
-    let what = match compare(store, memory, progress) {
-        Ok(()) if progress.is_some() => None,
-        // One that was made for the purpose, perhaps in place of one that is gone with its sidecar.
-        Ok(()) => witness(store.path(), None, lock)
-            .filter(|_| lock.database() != Some(&files::hex(&store.metadata().database_id))),
+    let what = match compare(store, memory, progress, lock) {
+        Ok(()) => None,
         Err(OpenError::Restored { what, .. }) => {
             set_apart(store, progress)?;
             Some(what)

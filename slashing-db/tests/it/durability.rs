@@ -151,6 +151,67 @@ fn a_database_that_maintenance_made_in_place_of_a_lost_one_is_refused_until_it_i
 }
 
 #[test]
+fn a_blank_database_that_maintenance_made_in_place_of_a_lost_one_is_refused_until_it_is_accepted() {
+    let place = Place::new();
+    let db = place.open();
+    record(&db, key(1), block(5, 1)).unwrap();
+    db.close();
+    for ending in ["", ".progress"] {
+        fs::remove_file(format!("{}{ending}", place.path().display())).unwrap();
+    }
+    let db = place.open_with(maintenance());
+    assert!(db.looks_restored().is_some());
+    db.close();
+    let error = SlashingDb::open(&place.path(), &identity(), options()).unwrap_err();
+    assert!(matches!(error, OpenError::Restored { .. }), "{error}");
+    assert!(error.to_string().contains(".lock says that database "), "{error}");
+    place.open_with(Options { accept_restored: true, ..options() }).close();
+    place.open().close();
+}
+
+#[test]
+fn an_earlier_database_is_refused_even_with_its_own_progress_file_until_it_is_accepted() {
+    let place = Place::new();
+    let file = |ending: &str| format!("{}{ending}", place.path().display());
+    let db = place.open();
+    record(&db, key(1), block(5, 1)).unwrap();
+    db.close();
+    let earlier = ["", ".progress"].map(|ending| (ending, fs::read(file(ending)).unwrap()));
+    for (ending, _) in &earlier {
+        fs::remove_file(file(ending)).unwrap();
+    }
+    let db = place.open_with(Options { accept_restored: true, ..options() });
+    record(&db, key(1), block(6, 1)).unwrap();
+    db.close();
+    for (ending, bytes) in earlier {
+        fs::write(file(ending), bytes).unwrap();
+    }
+    for access in [Access::Sign, Access::Maintain, Access::Sign] {
+        let error =
+            match SlashingDb::open(&place.path(), &identity(), Options { access, ..options() }) {
+                Ok(db) => db.looks_restored().unwrap().to_owned(),
+                Err(error) => error.to_string(),
+            };
+        assert!(error.contains(".lock says that database "), "{access:?}: {error}");
+    }
+    place.open_with(Options { accept_restored: true, ..options() }).close();
+    place.open().close();
+}
+
+#[test]
+fn a_database_that_is_some_starts_ahead_of_its_progress_file_is_not_old() {
+    let place = Place::new();
+    place.open().close();
+    let progress = format!("{}.progress", place.path().display());
+    let early = fs::read(&progress).unwrap();
+    for _ in 0..3 {
+        place.open().close();
+    }
+    fs::write(&progress, early).unwrap();
+    place.open().close();
+}
+
+#[test]
 fn a_database_that_vanished_with_its_progress_file_is_missed() {
     let place = Place::new();
     place.open().close();
