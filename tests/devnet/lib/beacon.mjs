@@ -18,7 +18,7 @@ export async function startBeaconNodes({options, processes, lodestar, out, netwo
       "--execution.urls", elUrls[i] ?? elUrls[0], "--discv5", "false", "--listenAddress", "127.0.0.1", "--port", `${p2p}`,
       "--network.allowPublishToZeroPeers", "--sync.isSingleNode", "--subscribeAllSubnets", "--chain.blsVerifyAllMainThread", "--logFile", "none",
       ...(lodestar.oldFlags ? ["--eth1", "false"] : ["--disablePeerScoring", "--disableLightClientServer", "--network.useWorker", "false"]),
-      ...(options.builder ? ["--builder", "--builder.url", "http://127.0.0.1:9"] : []), ...(options["bn-arg"] ?? []),
+      ...(options.builder ? ["--builder", lodestar.oldFlags ? "--builder.urls" : "--builder.url", "http://127.0.0.1:9"] : []), ...(options["bn-arg"] ?? []),
     ]);
     urls.push(`http://127.0.0.1:${rest}`);
     p2pPorts.push(p2p);

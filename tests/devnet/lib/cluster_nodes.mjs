@@ -98,7 +98,7 @@ export async function startStandalone({synod, ports, network, processes, out}) {
     "standalone", "--data-dir", dataDir, ...chainArguments(network),
     "--keystores-path", path.join(network.keysDir, "keystores"), "--keystores-passwords-path", path.join(network.keysDir, "passwords"),
     "--http-listen-host", "127.0.0.1", "--http-listen-port", `${ports[0].http}`,
-    "--metrics-enabled", "true", "--metrics-host", "127.0.0.1", "--metrics-port", `${ports[0].metrics}`,
+    "--metrics-enabled=true", "--metrics-host", "127.0.0.1", "--metrics-port", `${ports[0].metrics}`,
   ]);
   const nodes = new ClusterNodes({ports, processes, network, startNode});
   await nodes.startAll();

@@ -79,7 +79,7 @@ async function run({options, hooks, startedMs, say, out, processes}) {
   if (spare < 0) throw Error(`genesis was ${(-spare).toFixed(1)} s ago when the clients had been started: give a greater --genesis-delay`);
   say(`${signerUrls.length} validator client(s) started; genesis in ${spare.toFixed(1)} s, ${slots} slots of ${secondsPerSlot} s`);
 
-  const exit = voluntaryExit({options, external, keymanagerUrl: vcs.keymanagerUrl, beaconUrl: beacon.urls[0], say});
+  const exit = voluntaryExit({options, external, network, vcs, beaconUrl: beacon.urls[0], say});
   const watch = new ChainWatch({
     beaconUrl: beacon.urls[0], processes, slotsPerEpoch: eth.SLOTS_PER_EPOCH, secondsPerSlot, genesisMs, startedMs, isExternal, actions: hooks.actions, onEpoch: exit.onEpoch, say,
   });
@@ -149,13 +149,15 @@ async function readChain({beacon, slots}) {
   return {blocks, balances, heads, peers: beacon.urls.length > 1 ? await beacon.peerCounts() : null};
 }
 
-/** --exit: in epoch 2 the first client signs an exit, which is handed to the beacon node. */
-function voluntaryExit({options, external, keymanagerUrl, beaconUrl, say}) {
+/** --exit: in epoch 2 the first client has an exit signed (or the signer is asked for it, where the client cannot), which is handed to the beacon node. */
+function voluntaryExit({options, external, network, vcs, beaconUrl, say}) {
   const exit = {done: null};
   exit.onEpoch = async (epoch, slot) => {
     if (options.exit === undefined || exit.done || epoch < 2) return;
     const {pubkey} = external[options.exit];
-    const signed = await api(`${keymanagerUrl}/eth/v1/validator/${pubkey}/voluntary_exit`, {method: "POST"});
+    const signed = vcs.keymanagerUrl
+      ? await api(`${vcs.keymanagerUrl}/eth/v1/validator/${pubkey}/voluntary_exit`, {method: "POST"})
+      : await exitOfSigner({signerUrl: vcs.exitSignerUrl, network, pubkey, index: options.exit, epoch});
     const sent = signed.status === 200 ? await api(`${beaconUrl}/eth/v1/beacon/pool/voluntary_exits`, {method: "POST", body: signed.json.data}) : null;
     exit.done = {slot, signed: signed.status, message: signed.json, submitted: sent?.status ?? null, answer: sent?.json};
     say("voluntary exit", JSON.stringify(exit.done));
@@ -168,4 +170,15 @@ function voluntaryExit({options, external, keymanagerUrl, beaconUrl, say}) {
     }
   };
   return exit;
+}
+
+/** An exit that the signer is asked for, in the form of a client's answer. */
+async function exitOfSigner({signerUrl, network, pubkey, index, epoch}) {
+  const due = network.forkSchedule.filter((f) => f.epoch <= epoch);
+  const [previous, current] = [due.at(-2) ?? due.at(-1), due.at(-1)];
+  const fork = {previous_version: previous.version, current_version: current.version, epoch: `${current.epoch}`};
+  const message = {epoch: `${epoch}`, validator_index: `${index}`};
+  const body = {type: "VOLUNTARY_EXIT", fork_info: {fork, genesis_validators_root: network.genesisValidatorsRoot}, voluntary_exit: message};
+  const answer = await api(`${signerUrl}/api/v1/eth2/sign/${pubkey}`, {method: "POST", body});
+  return {status: answer.status, json: {data: {message, signature: answer.json?.signature}}};
 }

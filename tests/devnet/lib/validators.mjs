@@ -15,7 +15,7 @@ const FEE_RECIPIENT = "0x" + "11".repeat(20);
 export async function startValidatorClients({options, processes, lodestar, out, network, signerUrls, beaconUrls}) {
   const records = [];
   const clients = [];
-  let keymanagerUrl = null;
+  let exitSignerUrl, keymanagerUrl = null;
   const graffiti = (name) => (options.graffiti === "per-vc" ? name : options.graffiti);
   const startLodestar = (name, beaconUrl, extra) => processes.start(name, lodestar.node, [
     lodestar.script, "validator", "--network", "dev", "--paramsFile", network.configFile, "--dataDir", path.join(out, name),
@@ -34,10 +34,12 @@ export async function startValidatorClients({options, processes, lodestar, out, 
       url = await startRecorder({processes, i, name, file, signerUrl});
       records.push(file);
     }
+    exitSignerUrl ??= url;
     if (client === "lodestar") {
       const extra = options["pubkeys-mode"] === "fetch" ? ["--externalSigner.fetch"] : ["--externalSigner.pubkeys", network.externalPubkeys.join(",")];
       if (options.builder) extra.push("--builder");
-      if (options.exit !== undefined && i === 0) {
+      // The old client cannot be asked for an exit.
+      if (options.exit !== undefined && i === 0 && !lodestar.oldFlags) {
         const port = await freePort();
         keymanagerUrl = `http://127.0.0.1:${port}`;
         extra.push("--keymanager", "--keymanager.port", `${port}`, "--keymanager.auth", "false");
@@ -59,7 +61,7 @@ export async function startValidatorClients({options, processes, lodestar, out, 
   if (options.control) {
     startLodestar("vc-control", beaconUrls[0], ["--interopIndexes", `${CONTROL_FROM}..${CONTROL_FROM + options.control - 1}`]);
   }
-  return {clients, records, keymanagerUrl};
+  return {clients, records, keymanagerUrl, exitSignerUrl};
 }
 
 async function startRecorder({processes, i, name, file, signerUrl}) {
