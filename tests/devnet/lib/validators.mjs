@@ -9,8 +9,8 @@ const FEE_RECIPIENT = "0x" + "11".repeat(20);
 
 /**
  * Starts one validator client per signer URL, and one more with the control validators' keys in it.
- * Returns {clients, records, keymanagerUrl}: each client's program, the recorders' files, and the key-manager API of the
- * client that --exit asks for an exit.
+ * Returns {clients, records, keymanagerUrl, exitSignerUrl}: each client's program, the recorders' files, and for --exit the
+ * key-manager API of the first client (null where it cannot be asked) and the URL of its signer.
  */
 export async function startValidatorClients({options, processes, lodestar, out, network, signerUrls, beaconUrls}) {
   const records = [];
