@@ -116,7 +116,7 @@ impl fmt::Display for ImportLine {
             write!(
                 f,
                 "; WARNING: {} of them contradict other records: something slashable was signed with \
-                 this key",
+                 this key, unless one of the records stands for a watermark of the signer that exported it",
                 self.contradictions
             )?;
         }

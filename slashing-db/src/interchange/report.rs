@@ -42,7 +42,8 @@ pub struct ValidatorReport {
     pub attestations: u64,
     /// Records that were not here before.
     pub added: u64,
-    /// Added records that contradict others: evidence that a slashable message was signed.
+    /// Added records that contradict others: evidence that a slashable message was signed, unless one
+    /// of them is a watermark that another signer wrote as a record.
     pub contradictions: u64,
 }
 
@@ -64,7 +65,8 @@ impl fmt::Display for ValidatorReport {
         if self.contradictions > 0 {
             write!(
                 f,
-                "; {} contradict other records: this key has signed something slashable",
+                "; {} contradict other records: this key has signed something slashable, unless a record \
+                 stands for a watermark",
                 self.contradictions
             )?;
         }

@@ -1,6 +1,6 @@
 //! Adding other signers' records to the archive.
 
-use eth_types::PublicKey;
+use eth_types::{PublicKey, Root};
 
 use crate::memory::{Marks, Memory, Strategy, Validator};
 use crate::record::{Candidate, SignedAttestation, SignedBlock};
@@ -28,6 +28,8 @@ pub(crate) struct Merged {
     /// Whether something was known of the validator before this part.
     pub(crate) known_before: bool,
     pub(crate) added: u64,
+    /// Added records that cannot be of the same message as another of their duty, or surround another
+    /// vote or are surrounded by one.
     pub(crate) contradictions: u64,
 }
 
@@ -96,7 +98,7 @@ fn add_block(
     if validator.archived.slot.is_some_and(|peak| block.slot <= peak) {
         same_slot.extend(archive::blocks_at(conn, validator, block.slot)?);
     }
-    if same_slot.iter().any(|other| other != block) {
+    if same_slot.iter().any(|other| known_to_differ(other.signing_root, block.signing_root)) {
         merged.contradictions += 1;
     }
     validator.archive(Marks::of_block(block.slot));
@@ -126,7 +128,9 @@ fn add_vote(
     if validator.needs_archive(&candidate) {
         archive::add_facts(conn, validator, new, &mut facts)?;
     }
-    let double = facts.same_target.iter().any(|other| other != vote);
+    let double = facts.same_target.iter().any(|other| {
+        other.source != vote.source || known_to_differ(other.signing_root, vote.signing_root)
+    });
     let around = facts.earlier.is_some_and(|inside| new.source < inside.source)
         || facts.later.is_some_and(|outside| outside.source < new.source);
     if around {
@@ -138,6 +142,11 @@ fn add_vote(
     }
     validator.archive(Marks::of_span(new));
     Ok(())
+}
+
+/// Whether two records of one duty are of two messages. One without a root may be of the same.
+fn known_to_differ(one: Option<Root>, other: Option<Root>) -> bool {
+    matches!((one, other), (Some(one), Some(other)) if one != other)
 }
 
 impl Memory {

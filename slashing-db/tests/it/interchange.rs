@@ -225,6 +225,32 @@ fn contradictions_are_taken_over_and_told() {
 }
 
 #[test]
+fn a_record_without_its_root_beside_the_same_with_it_is_no_contradiction() {
+    let root =
+        r#""signing_root": "0x0101010101010101010101010101010101010101010101010101010101010101""#;
+    let with_root = file(&entry(
+        key(1),
+        &format!(r#"{{"slot": "5", {root}}}"#),
+        &format!(r#"{{"source_epoch": "2", "target_epoch": "3", {root}}}"#),
+    ));
+    let without =
+        file(&entry(key(1), r#"{"slot": "5"}"#, r#"{"source_epoch": "2", "target_epoch": "3"}"#));
+    for (first, second) in [(&with_root, &without), (&without, &with_root)] {
+        let place = Place::new();
+        let db = place.open();
+        for text in [first, second] {
+            let report = import(&db, text).unwrap();
+            assert_eq!((report.added(), report.validators[0].contradictions), (2, 0));
+        }
+        // It is not known whether they are of the same message: neither is repeated.
+        assert!(db.check(&key(1), &block(5, 1)).is_err());
+        let other_source = r#"{"source_epoch": "1", "target_epoch": "3"}"#;
+        let report = import(&db, &file(&entry(key(1), "", other_source))).unwrap();
+        assert_eq!(report.validators[0].contradictions, 1);
+    }
+}
+
+#[test]
 fn what_was_imported_and_what_was_signed_come_out_together() {
     let place = Place::new();
     let mut options = options();
