@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, State};
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
@@ -22,7 +23,7 @@ use hyper_util::service::TowerToHyperService;
 use serde::Serialize;
 use slashing_db::interchange::{ExportOptions, Progress};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 
 use super::socket::ControlSocket;
@@ -66,6 +67,8 @@ pub(super) const ERROR_TRAILER: HeaderName = HeaderName::from_static("synod-erro
 struct Control {
     work: Maintenance,
     data_dir: Arc<Path>,
+    /// Held by the import that is received or merged: two must not count on the same free bytes.
+    importing: Arc<Mutex<()>>,
 }
 
 /// The control interface as a value. Files wait in `data_dir` while they are imported, without a name.
@@ -75,10 +78,11 @@ pub fn router(work: Maintenance, data_dir: PathBuf) -> Router {
         .route(paths::SHOW, post(show))
         .route(paths::RAISE, post(raise))
         .route(paths::HIGH, post(change_high))
+        .layer(from_fn(receive))
         .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
-        // Its body has a bound of its own.
+        // Its body has bounds of its own.
         .route(paths::IMPORT, post(import))
-        .with_state(Control { work, data_dir: data_dir.into() })
+        .with_state(Control { work, data_dir: data_dir.into(), importing: Arc::default() })
 }
 
 /// Serves until `stop` completes; what runs then gets [`SHUTDOWN_GRACE`] to finish.
@@ -119,6 +123,24 @@ pub async fn serve(socket: ControlSocket, app: Router, stop: impl Future<Output 
     }
 }
 
+/// Receives a request that is not a file before it is looked at: whoever stops half way does not keep one
+/// of the connections.
+async fn receive(request: Request, next: Next) -> Response {
+    let (head, body) = request.into_parts();
+    let received = tokio::time::timeout(STALLED_AFTER, to_bytes(body, MAX_REQUEST_BYTES)).await;
+    match received {
+        Ok(Ok(body)) => next.run(Request::from_parts(head, body.into())).await,
+        Ok(Err(_)) => failure(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("the request was cut off, or has more than {MAX_REQUEST_BYTES} bytes"),
+        ),
+        Err(_) => failure(
+            StatusCode::REQUEST_TIMEOUT,
+            format!("the request was not complete after {} s", STALLED_AFTER.as_secs()),
+        ),
+    }
+}
+
 async fn show(State(control): State<Control>, Json(request): Json<ShowRequest>) -> Response {
     answer(blocking(move || control.work.show(&request)).await)
 }
@@ -147,6 +169,8 @@ async fn import(State(control): State<Control>, headers: HeaderMap, body: Body) 
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok())
         .and_then(|length| length.parse().ok());
+    // Before the body is read: what is not received yet waits with the command.
+    let turn = Arc::clone(&control.importing).lock_owned().await;
     let file = match spool(&control.data_dir, announced, body).await {
         Ok(file) => file,
         Err(error) => {
@@ -155,7 +179,10 @@ async fn import(State(control): State<Control>, headers: HeaderMap, body: Body) 
         }
     };
     let (events, queue) = mpsc::channel(ANSWER_QUEUE);
-    tokio::task::spawn_blocking(move || merge(&control.work, file, &events));
+    tokio::task::spawn_blocking(move || {
+        merge(&control.work, file, &events);
+        drop(turn);
+    });
     let lines = stream(queue).map(|event: ImportEvent| {
         let mut line = serde_json::to_vec(&event).unwrap_or_default();
         line.push(b'\n');
@@ -167,6 +194,8 @@ async fn import(State(control): State<Control>, headers: HeaderMap, body: Body) 
 /// Why a file was not taken.
 #[derive(Debug, thiserror::Error)]
 enum SpoolError {
+    #[error("a file to import has to come with its length (content-length)")]
+    NoLength,
     #[error("the file has more than the {MAX_FILE_BYTES} bytes that are taken")]
     TooLong,
     #[error(
@@ -176,7 +205,7 @@ enum SpoolError {
     NoRoom { free: u64, needed: u64 },
     #[error("nothing came for {} s", STALLED_AFTER.as_secs())]
     Stalled,
-    #[error("the command went away before the file was complete; nothing of it was taken")]
+    #[error("what came is not the file as it was announced; nothing of it was taken")]
     CutOff,
     #[error("cannot keep the file in the data directory meanwhile: {0}")]
     Io(#[from] io::Error),
@@ -185,6 +214,7 @@ enum SpoolError {
 impl SpoolError {
     const fn status(&self) -> StatusCode {
         match self {
+            Self::NoLength => StatusCode::LENGTH_REQUIRED,
             Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NoRoom { .. } => StatusCode::INSUFFICIENT_STORAGE,
             Self::Stalled => StatusCode::REQUEST_TIMEOUT,
@@ -196,7 +226,7 @@ impl SpoolError {
 
 /// The body in a file without a name, which is gone as soon as it is closed, however that happens.
 async fn spool(dir: &Path, announced: Option<u64>, body: Body) -> Result<File, SpoolError> {
-    let announced = announced.unwrap_or_default();
+    let announced = announced.ok_or(SpoolError::NoLength)?;
     if announced > MAX_FILE_BYTES {
         return Err(SpoolError::TooLong);
     }
@@ -218,12 +248,16 @@ async fn spool(dir: &Path, announced: Option<u64>, body: Body) -> Result<File, S
             Some(Err(_)) => return Err(SpoolError::CutOff),
             Some(Ok(part)) => {
                 received = received.saturating_add(part.len() as u64);
-                if received > MAX_FILE_BYTES {
-                    return Err(SpoolError::TooLong);
+                // The room was looked at for what was announced.
+                if received > announced {
+                    return Err(SpoolError::CutOff);
                 }
                 tokio::io::AsyncWriteExt::write_all(&mut file, &part).await?;
             }
         }
+    }
+    if received < announced {
+        return Err(SpoolError::CutOff);
     }
     tokio::io::AsyncWriteExt::flush(&mut file).await?;
     let mut file = file.into_std().await;

@@ -20,8 +20,9 @@ const CHUNK: usize = 2048;
 /// How much of the file is read at a time.
 const BUFFER: usize = 64 * 1024;
 
-/// Why nothing of a file was taken, or why the import ended early. Validators that were finished
-/// before stay; doing the import again completes it.
+/// Why nothing of a file was taken, or why the import ended early. Validators that were finished before
+/// stay, and doing the import again completes the others. One that was cut off in the middle keeps its
+/// highest numbers in the file as a raised watermark.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImportError {

@@ -162,6 +162,28 @@ async fn a_command_that_dies_half_way_takes_nothing_with_it() {
     assert!(again.stdout.contains("50000 blocks"), "{}", again.stdout);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_without_its_length_is_not_taken_and_the_next_one_is() {
+    let mut cluster = cluster().validators(1).start().await;
+    let (folder, dir) = (Folder::new(), cluster.data_dir(0));
+    let root = cluster.chain().network().genesis_validators_root();
+    let text = file(root, &[with_roots(entry(&cluster.key(0), &[1_000_000_000], &[]))]);
+    let mut socket = UnixStream::connect(dir.join("control.sock")).unwrap();
+    let chunked = format!(
+        "POST /v1/slashing-protection/import HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n\
+         {:x}\r\n{text}\r\n0\r\n\r\n",
+        text.len()
+    );
+    socket.write_all(chunked.as_bytes()).unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 411 "), "{answer}");
+    assert!(answer.contains("has to come with its length"), "{answer}");
+    assert_done(&import(&dir, &folder.file("in.json", &text)));
+    cluster.stop();
+    assert_eq!(records::read(&dir).len(), 1);
+}
+
 /// The entry with a root of its own for every block.
 fn with_roots(mut entry: Value) -> Value {
     for block in entry.pointer_mut("/signed_blocks").unwrap().as_array_mut().unwrap() {
