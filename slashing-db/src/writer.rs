@@ -50,7 +50,23 @@ pub(crate) fn spawn(
         acknowledged: None,
         pruner: Pruner::default(),
     };
-    std::thread::Builder::new().name("slashing-db".to_owned()).spawn(move || writer.run())
+    std::thread::Builder::new().name("slashing-db".to_owned()).spawn(move || {
+        let _told = ToldOfPanic(Arc::clone(&writer.shared));
+        writer.run();
+    })
+}
+
+/// Without the writer nothing can be recorded any more: if it panics, everybody hears that.
+struct ToldOfPanic(Arc<Shared>);
+
+impl Drop for ToldOfPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let reason = "its writer thread panicked, which only a new start mends";
+            let failure = self.0.stop_because(reason.to_owned());
+            tracing::error!(%failure, "the slashing database has stopped for good");
+        }
+    }
 }
 
 struct Writer {
@@ -207,5 +223,28 @@ impl Writer {
 fn note(sidecar: &mut Sidecar, store: &Store) {
     if let Err(error) = sidecar.note(&store.progress()) {
         tracing::warn!(%error, "the slashing database's progress file could not be written");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Identity, Options, SlashingDb};
+
+    #[test]
+    fn a_panic_of_the_writer_stops_signing_for_all_to_see() {
+        let directory = tempfile::tempdir().unwrap();
+        let identity = Identity {
+            genesis_validators_root: eth_types::Root::ZERO,
+            network: "x".to_owned(),
+            cluster_lock_hash: None,
+        };
+        let path = directory.path().join("db");
+        let db = SlashingDb::open(&path, &identity, Options::default()).unwrap();
+        let ended = db.run(|_, _| -> rusqlite::Result<()> { panic!("as the test wants") });
+        assert!(ended.is_err());
+        // Waits for the thread.
+        db.clone().close();
+        let failure = db.health().unwrap_err();
+        assert!(failure.reason.contains("panicked"), "{failure}");
     }
 }
