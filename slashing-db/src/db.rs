@@ -63,7 +63,7 @@ struct Inner {
     strategy: Strategy,
     access: Access,
     looks_restored: Option<String>,
-    /// Held by the import that runs.
+    /// Held by the import or the export that runs.
     importing: Mutex<()>,
     observer: OnceLock<Observer>,
     /// `None` once closed.
@@ -285,8 +285,8 @@ impl SlashingDb {
         self.inner.shared.memory()
     }
 
-    /// Waits until no other import runs, and keeps others waiting while the guard lives: each has to
-    /// find the marks of its unfinished validators as it left them.
+    /// Waits until no other import or export runs, and keeps others waiting while the guard lives: an
+    /// import has to find the marks of its unfinished validators as it left them.
     pub(crate) fn import_alone(&self) -> MutexGuard<'_, ()> {
         held(&self.inner.importing)
     }

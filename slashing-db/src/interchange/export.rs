@@ -59,7 +59,8 @@ pub enum ExportError {
 
 impl SlashingDb {
     /// Writes an interchange file. Signing goes on meanwhile: of each validator the file has what was
-    /// recorded when its turn came, and nothing is pruned before the end.
+    /// recorded when its turn came, and nothing is pruned before the end. Waits for an import that runs, and
+    /// keeps others waiting.
     ///
     /// # Errors
     /// A validator asked for is unknown, or reading or writing failed.
@@ -69,6 +70,8 @@ impl SlashingDb {
         options: &ExportOptions,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<ExportReport, ExportError> {
+        // Half an import would come out as a watermark at its end.
+        let _alone = self.import_alone();
         let _hold = self.hold_background_work();
         let keys = self.keys_to_export(options)?;
         let mut writer = FileWriter { to, first: true, report: ExportReport::default() };

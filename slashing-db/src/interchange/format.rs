@@ -279,8 +279,9 @@ impl Visitor<'_> for TextVisitor {
         Ok(Text(value.to_string()))
     }
 
+    /// Not exact, so it must not read as a whole number: `{:?}` always has a point or an exponent.
     fn visit_f64<E: Error>(self, value: f64) -> Result<Text, E> {
-        Ok(Text(value.to_string()))
+        Ok(Text(format!("{value:?}")))
     }
 }
 

@@ -94,6 +94,20 @@ fn a_validator_is_taken_wholly_or_refused_and_the_others_go_on() {
 }
 
 #[test]
+fn a_bare_number_that_is_not_whole_or_not_exact_is_refused() {
+    let place = Place::new();
+    let db = place.open();
+    for number in ["5.0", "5e0", "1e16", "9007199254740993.0", "18446744073709551616"] {
+        let text = file(&entry(key(1), &format!(r#"{{"slot": {number}}}"#), ""));
+        let report = import(&db, &text).unwrap();
+        let ImportOutcome::Refused { reason } = &report.validators[0].outcome else {
+            panic!("{number} is taken")
+        };
+        assert!(reason.contains("is no number from 0 to 2^63 - 1"), "{reason}");
+    }
+}
+
+#[test]
 fn key_shares_come_to_their_validator() {
     let place = Place::new();
     let db = place.open();
