@@ -77,7 +77,7 @@ impl Database {
 fn open_file(place: &PlaceArgs, need: Need<'_>) -> anyhow::Result<Maintenance> {
     let data_dir = &place.data.data_dir;
     let path = data_dir.join(SLASHING_DB_FILE);
-    check_owner(&path)?;
+    check_owner(data_dir, &path)?;
     let stored = Identity::stored(&path)?;
     if stored.is_none() && matches!(need, Need::Read) {
         anyhow::bail!(
@@ -186,18 +186,21 @@ fn read_lock(place: &PlaceArgs) -> anyhow::Result<Option<VerifiedLock>> {
     Ok(Some(verified))
 }
 
-/// SQLite would leave files of ours beside the database, which its owner's signer could not open.
-fn check_owner(path: &Path) -> anyhow::Result<()> {
-    let (Ok(metadata), own) = (fs::metadata(path), rustix::process::geteuid().as_raw()) else {
-        return Ok(());
+/// Files of ours would be left beside the database, or the database itself, which its owner's signer could
+/// not open. Where there is no database yet the directory tells whose it will be.
+fn check_owner(data_dir: &Path, database: &Path) -> anyhow::Result<()> {
+    let (what, path, metadata) = match (fs::metadata(database), fs::metadata(data_dir)) {
+        (Ok(metadata), _) => ("slashing database", database, metadata),
+        (Err(_), Ok(metadata)) => ("data directory", data_dir, metadata),
+        // Nothing is there yet; or what is wrong is said when it is opened.
+        (Err(_), Err(_)) => return Ok(()),
     };
+    let (owner, own) = (metadata.uid(), rustix::process::geteuid().as_raw());
     anyhow::ensure!(
-        metadata.uid() == own,
-        "slashing database {} belongs to user {}, and this command runs as user {own}: run it as that user \
-         (sudo -u '#{}' ..)",
-        path.display(),
-        metadata.uid(),
-        metadata.uid()
+        owner == own,
+        "{what} {} belongs to user {owner}, and this command runs as user {own}: run it as that user \
+         (sudo -u '#{owner}' ..)",
+        path.display()
     );
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
 use serde::Serialize;
@@ -113,6 +114,8 @@ fn exists(to: &Path) -> String {
 
 /// A file that gets its name when it is complete and on the disk, and goes otherwise.
 struct Partial {
+    /// Whether it has its name.
+    named: Arc<Mutex<bool>>,
     writer: BufWriter<NamedTempFile>,
 }
 
@@ -133,8 +136,9 @@ impl Partial {
             .suffix(".partial")
             .tempfile_in(directory)
             .with_context(|| format!("cannot write to {}", directory.display()))?;
-        remove_if_interrupted(file.path().to_owned());
-        Ok(Self { writer: BufWriter::with_capacity(64 * 1024, file) })
+        let named = Arc::default();
+        remove_if_interrupted(file.path().to_owned(), Arc::clone(&named));
+        Ok(Self { named, writer: BufWriter::with_capacity(64 * 1024, file) })
     }
 
     fn keep(self, to: &Path) -> anyhow::Result<()> {
@@ -142,13 +146,15 @@ impl Partial {
         let file = self.writer.into_inner().map_err(io::IntoInnerError::into_error);
         let file = file.with_context(cannot)?;
         file.as_file().sync_all().with_context(cannot)?;
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
         match file.persist_noclobber(to) {
-            Ok(_) => {}
+            Ok(_) => *named = true,
             Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
                 anyhow::bail!(exists(to))
             }
             Err(error) => return Err(error.error).with_context(cannot),
         }
+        drop(named);
         File::open(directory(to)).and_then(|dir| dir.sync_all()).with_context(cannot)
     }
 }
@@ -161,13 +167,19 @@ fn directory(file: &Path) -> &Path {
     }
 }
 
-/// Removes an unfinished file when Ctrl-C or SIGTERM ends the command, and ends it.
-fn remove_if_interrupted(path: PathBuf) {
+/// Removes an unfinished file when Ctrl-C or SIGTERM ends the command, and ends it. One that has its name
+/// is left to the command, which is as good as done.
+fn remove_if_interrupted(path: PathBuf, named: Arc<Mutex<bool>>) {
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let Ok(runtime) = runtime else { return };
         if runtime.block_on(shutdown::requested()).is_ok() {
-            // It may have got its name, or not be there yet.
+            // Held to the end: it gets no name after this.
+            let named = named.lock().unwrap_or_else(PoisonError::into_inner);
+            if *named {
+                return;
+            }
+            // It may not be there yet.
             let _ = std::fs::remove_file(&path);
             eprintln!("synod: interrupted; nothing is exported");
             std::process::exit(130);
