@@ -31,7 +31,7 @@ use crate::keymanager::KeyManagerApi;
 use crate::keymanager::cluster::ClusterKeys;
 use crate::metrics::Metrics;
 use crate::net_metrics;
-use crate::serving::{Listeners, Serving, ServingOptions};
+use crate::serving::{Listeners, ServerEnded, Serving, ServingOptions};
 
 /// Name of the slashing database in a data directory.
 pub const SLASHING_DB_FILE: &str = "slashing-protection.sqlite";
@@ -145,6 +145,11 @@ impl Node {
             serving,
             control,
         })
+    }
+
+    /// Completes when a listener is not served any more, though nobody asked for that: stop then.
+    pub async fn ended(&mut self) -> ServerEnded {
+        self.serving.ended().await
     }
 
     /// Stops accepting, finishes what runs, closes the links and the database.

@@ -57,7 +57,8 @@ pub(crate) async fn read(
     // The declared length is not trusted for the allocation: memory grows with what arrives.
     let capacity = declared.unwrap_or(0).min(SMALL_BODY);
     let mut whole =
-        WholeBody { bytes: Vec::with_capacity(capacity), memory: limits.reserve_body()? };
+        WholeBody { memory: limits.reserve_body().await?, bytes: Vec::with_capacity(capacity) };
+    let given_up = whole.memory.given_up();
     let collect = async {
         let mut chunks = body.into_data_stream();
         while let Some(chunk) = chunks
@@ -65,26 +66,31 @@ pub(crate) async fn read(
             .await
             .map_err(|error| Refusal::Malformed(format!("the body broke off: {error}")))?
         {
-            whole.append(&chunk)?;
+            whole.append(limits, &chunk).await?;
         }
+        whole.memory.finished();
         Ok(whole)
     };
-    match tokio::time::timeout(BODY_TIMEOUT, collect).await {
-        Ok(collected) => collected,
-        Err(_) => Err(Refusal::BodyTimeout { seconds: BODY_TIMEOUT.as_secs() }),
+    tokio::select! {
+        biased;
+        collected = tokio::time::timeout(BODY_TIMEOUT, collect) => match collected {
+            Ok(collected) => collected,
+            Err(_) => Err(Refusal::BodyTimeout { seconds: BODY_TIMEOUT.as_secs() }),
+        },
+        () = given_up => Err(limits.given_up()),
     }
 }
 
 impl WholeBody {
     /// Takes what came, with memory reserved for all that is allocated.
-    fn append(&mut self, chunk: &[u8]) -> Result<(), Refusal> {
+    async fn append(&mut self, limits: &RequestLimits, chunk: &[u8]) -> Result<(), Refusal> {
         let length = self.bytes.len() + chunk.len();
         if length > BODY_LIMIT {
             return Err(Refusal::BodyTooLarge { limit: BODY_LIMIT });
         }
         if length > self.bytes.capacity() {
             let capacity = length.max(2 * self.bytes.capacity()).min(BODY_LIMIT);
-            self.memory.grow_to(capacity)?;
+            limits.grow_body(&mut self.memory, capacity).await?;
             self.bytes.reserve_exact(capacity - self.bytes.len());
         }
         self.bytes.extend_from_slice(chunk);

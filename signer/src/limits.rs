@@ -4,18 +4,23 @@
 //! Two things are bounded. The bytes of request bodies, over all connections ([`RequestLimits::reserve_body`]):
 //! nothing is known of a request before it is read, so this bound is the same for all, and the first few
 //! kilobytes of each body, which is all that most requests have, come from a store of their own that large
-//! bodies cannot use up. Then, when the type is known, requests at work and waiting, by [`Urgency`]
+//! bodies cannot use up. Where that is not enough, the bodies that are the longest on their way make room.
+//! Then, when the type is known, requests at work and waiting, by [`Urgency`]
 //! ([`RequestLimits::admit`]): a block waits behind blocks only.
 //!
 //! The sizes are above what a client with 10,000 keys asks at once: 313 votes in each slot, as many sync
 //! messages and aggregates, and at the start of an epoch a selection proof for every key.
 
+mod bodies;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use api_spec::DutyType;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, TryAcquireError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
+use self::bodies::Bodies;
+pub use self::bodies::BodyMemory;
 use crate::error::Refusal;
 use crate::metrics::LimitMetrics;
 
@@ -23,6 +28,9 @@ use crate::metrics::LimitMetrics;
 /// except for whole blocks and payloads and some aggregates.
 pub(crate) const SMALL_BODY: usize = 4 * KIB;
 const KIB: usize = 1024;
+/// How long what is due within the slot waits. Together with the 2.5 s that a signature may take it is
+/// less than the 5 s after which Teku and Vero give up.
+const SLOT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The sizes of [`RequestLimits`].
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +41,9 @@ pub struct LimitSizes {
     pub large_body_bytes: usize,
     /// Bodies over the size that is parsed in place, parsed at once.
     pub large_parses: usize,
-    /// Limits of blocks and what goes with them.
+    /// Limits of blocks.
+    pub blocks: ClassSizes,
+    /// Limits of what goes with blocks.
     pub proposals: ClassSizes,
     /// Limits of what is due within the slot.
     pub votes: ClassSizes,
@@ -61,18 +71,23 @@ impl Default for LimitSizes {
             large_body_bytes: 128 * KIB * KIB,
             // They take tens of milliseconds of CPU each.
             large_parses: 4,
-            proposals: ClassSizes {
+            blocks: ClassSizes {
                 // A client of 10,000 keys has a block every hundred slots or so.
+                running: 128,
+                waiting: 512,
+                patience: SLOT_PATIENCE,
+            },
+            proposals: ClassSizes {
+                // Those come with the blocks.
                 running: 256,
                 waiting: 1024,
-                patience: Duration::from_secs(4),
+                patience: SLOT_PATIENCE,
             },
             votes: ClassSizes {
                 // A few slots' worth of a client of 10,000 keys.
                 running: 2048,
                 waiting: 8192,
-                // Teku and Vero give up after 5 s.
-                patience: Duration::from_secs(4),
+                patience: SLOT_PATIENCE,
             },
             others: ClassSizes {
                 // So many selection proofs at work delay a block that comes then by a fraction of a
@@ -90,7 +105,9 @@ impl Default for LimitSizes {
 /// How soon a signature is needed, and how much is lost without it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Urgency {
-    /// A block and what it is made of: needed at once, and rare.
+    /// A block: needed at once, and rare.
+    Block,
+    /// What a block is made of, and what goes with it: as urgent, and not to be waited for by blocks.
     Proposal,
     /// Votes and aggregates: needed within a third of a slot.
     Vote,
@@ -103,9 +120,8 @@ impl Urgency {
     #[must_use]
     pub fn of(duty: DutyType) -> Self {
         match duty {
-            DutyType::Block
-            | DutyType::BlockV2
-            | DutyType::RandaoReveal
+            DutyType::Block | DutyType::BlockV2 => Self::Block,
+            DutyType::RandaoReveal
             | DutyType::ExecutionPayloadBid
             | DutyType::ExecutionPayloadEnvelope => Self::Proposal,
             DutyType::Attestation
@@ -122,6 +138,7 @@ impl Urgency {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Block => "block",
             Self::Proposal => "proposal",
             Self::Vote => "vote",
             Self::Other => "other",
@@ -137,11 +154,9 @@ pub struct RequestLimits {
 
 #[derive(Debug)]
 struct Inner {
-    /// In pieces of [`SMALL_BODY`].
-    small: Arc<Semaphore>,
-    /// In kibibytes.
-    large: Arc<Semaphore>,
-    parses: Semaphore,
+    bodies: Arc<Bodies>,
+    parses: Arc<Semaphore>,
+    blocks: Class,
     proposals: Class,
     votes: Class,
     others: Class,
@@ -172,9 +187,9 @@ impl RequestLimits {
     pub fn new(sizes: &LimitSizes, metrics: Option<LimitMetrics>) -> Self {
         Self {
             inner: Arc::new(Inner {
-                small: Arc::new(Semaphore::new(sizes.bodies)),
-                large: Arc::new(Semaphore::new(sizes.large_body_bytes / KIB)),
-                parses: Semaphore::new(sizes.large_parses),
+                bodies: Arc::new(Bodies::new(sizes.bodies, sizes.large_body_bytes)),
+                parses: Arc::new(Semaphore::new(sizes.large_parses)),
+                blocks: Class::new(sizes.blocks),
                 proposals: Class::new(sizes.proposals),
                 votes: Class::new(sizes.votes),
                 others: Class::new(sizes.others),
@@ -183,21 +198,38 @@ impl RequestLimits {
         }
     }
 
-    /// Reserves memory for a body of up to [`SMALL_BODY`] bytes.
+    /// Reserves memory for a body of up to [`SMALL_BODY`] bytes, after a short wait if there is none.
     ///
     /// # Errors
     /// [`Refusal::Overloaded`] if too many bodies are being read.
-    pub fn reserve_body(&self) -> Result<BodyMemory, Refusal> {
-        match Arc::clone(&self.inner.small).try_acquire_owned() {
-            Ok(small) => Ok(BodyMemory { limits: self.clone(), small, large: None }),
-            Err(_) => Err(self.overloaded("bodies", "too many requests are being read")),
+    pub async fn reserve_body(&self) -> Result<BodyMemory, Refusal> {
+        match Bodies::reserve(&self.inner.bodies).await {
+            Some(memory) => Ok(memory),
+            None => Err(self.bodies_overloaded("too many requests are being read")),
         }
     }
 
-    /// Waits for one of the few places where large bodies are parsed.
-    pub async fn large_parse(&self) -> Option<SemaphorePermit<'_>> {
+    /// Makes the reservation enough for `bytes` bytes, after a short wait if there is too little.
+    ///
+    /// # Errors
+    /// [`Refusal::Overloaded`] if the bodies of all requests would be too large together.
+    pub async fn grow_body(&self, memory: &mut BodyMemory, bytes: usize) -> Result<(), Refusal> {
+        if memory.grow_to(bytes).await {
+            return Ok(());
+        }
+        Err(self.bodies_overloaded("the bodies of all requests are too large together"))
+    }
+
+    /// The refusal of a request whose body makes room for others ([`BodyMemory::given_up`]).
+    pub(crate) fn given_up(&self) -> Refusal {
+        self.bodies_overloaded("the body was still on its way when others needed its place")
+    }
+
+    /// Waits for one of the few places where large bodies are parsed. It goes to the thread that parses:
+    /// that one goes on when the client is gone.
+    pub async fn large_parse(&self) -> Option<OwnedSemaphorePermit> {
         // Never closed.
-        self.inner.parses.acquire().await.ok()
+        Arc::clone(&self.inner.parses).acquire_owned().await.ok()
     }
 
     /// Admits a request of this type, at once or after a wait that is bounded in time and number.
@@ -207,6 +239,7 @@ impl RequestLimits {
     pub async fn admit(&self, duty: DutyType) -> Result<Admitted<'_>, Refusal> {
         let urgency = Urgency::of(duty);
         let class = match urgency {
+            Urgency::Block => &self.inner.blocks,
             Urgency::Proposal => &self.inner.proposals,
             Urgency::Vote => &self.inner.votes,
             Urgency::Other => &self.inner.others,
@@ -221,6 +254,10 @@ impl RequestLimits {
                 Err(self.overloaded(urgency.as_str(), waited))
             }
         }
+    }
+
+    fn bodies_overloaded(&self, reason: &'static str) -> Refusal {
+        self.overloaded("bodies", reason)
     }
 
     fn overloaded(&self, class: &'static str, reason: &'static str) -> Refusal {
@@ -244,50 +281,14 @@ pub struct Admitted<'a> {
     _counted: SemaphorePermit<'a>,
 }
 
-/// Memory that is reserved for one body, given back when dropped.
-#[derive(Debug)]
-pub struct BodyMemory {
-    limits: RequestLimits,
-    #[expect(dead_code, reason = "held until the body is gone")]
-    small: OwnedSemaphorePermit,
-    large: Option<OwnedSemaphorePermit>,
-}
-
-impl BodyMemory {
-    /// Makes the reservation enough for `bytes` bytes.
-    ///
-    /// # Errors
-    /// [`Refusal::Overloaded`] if the bodies of all requests would be too large together.
-    pub fn grow_to(&mut self, bytes: usize) -> Result<(), Refusal> {
-        let held = self.large.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let needed = bytes.saturating_sub(SMALL_BODY).div_ceil(KIB).saturating_sub(held);
-        if needed == 0 {
-            return Ok(());
-        }
-        let more = u32::try_from(needed).unwrap_or(u32::MAX);
-        match Arc::clone(&self.limits.inner.large).try_acquire_many_owned(more) {
-            Ok(more) => {
-                match &mut self.large {
-                    Some(large) => large.merge(more),
-                    none => *none = Some(more),
-                }
-                Ok(())
-            }
-            Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => {
-                let reason = "the bodies of all requests are too large together";
-                Err(self.limits.overloaded("bodies", reason))
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn sizes(running: usize, waiting: usize) -> LimitSizes {
         let class = ClassSizes { running, waiting, patience: Duration::from_secs(4) };
-        LimitSizes { proposals: class, votes: class, others: class, ..LimitSizes::default() }
+        let (blocks, proposals, votes, others) = (class, class, class, class);
+        LimitSizes { blocks, proposals, votes, others, ..LimitSizes::default() }
     }
 
     fn duty(name: &str) -> DutyType {
@@ -320,34 +321,11 @@ mod tests {
     async fn a_block_is_admitted_whatever_else_runs() {
         let limits = RequestLimits::new(&sizes(1, 0), None);
         let mut held = Vec::new();
-        for name in ["ATTESTATION", "AGGREGATION_SLOT"] {
+        for name in ["ATTESTATION", "AGGREGATION_SLOT", "RANDAO_REVEAL"] {
             held.push(limits.admit(duty(name)).await.unwrap());
             assert!(limits.admit(duty(name)).await.is_err(), "{name}");
         }
         assert!(limits.admit(duty("BLOCK_V2")).await.is_ok());
-        assert!(limits.admit(duty("RANDAO_REVEAL")).await.is_ok());
-    }
-
-    #[test]
-    fn large_bodies_share_a_bound_and_leave_small_ones_their_own() {
-        let large_body_bytes = 100 * KIB;
-        let sizes = LimitSizes { large_body_bytes, bodies: 3, ..LimitSizes::default() };
-        let limits = RequestLimits::new(&sizes, None);
-        let mut first = limits.reserve_body().unwrap();
-        first.grow_to(SMALL_BODY + 60 * KIB).unwrap();
-        first.grow_to(SMALL_BODY + 61 * KIB).unwrap();
-        let mut second = limits.reserve_body().unwrap();
-        second.grow_to(SMALL_BODY).unwrap();
-        assert!(matches!(
-            second.grow_to(SMALL_BODY + 40 * KIB),
-            Err(Refusal::Overloaded { class: "bodies", .. })
-        ));
-        second.grow_to(SMALL_BODY + 39 * KIB).unwrap();
-        let third = limits.reserve_body().unwrap();
-        assert!(limits.reserve_body().is_err());
-        drop(first);
-        second.grow_to(SMALL_BODY + 100 * KIB).unwrap();
-        drop(third);
-        assert!(limits.reserve_body().is_ok());
+        assert!(limits.admit(duty("BLOCK")).await.is_ok());
     }
 }

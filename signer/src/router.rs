@@ -23,7 +23,8 @@ use crate::keymanager::{self, KeyManagerApi};
 use crate::limits::RequestLimits;
 use crate::metrics::{self, Metrics};
 use crate::origin::{self, AllowedOrigins};
-use crate::routes::{keys, probes, reload, sign, status, watermark};
+use crate::routes::keys::{self, ListedKeys};
+use crate::routes::{probes, reload, sign, status, watermark};
 use crate::tls::ServerTls;
 
 /// What the routes work with.
@@ -47,6 +48,8 @@ pub struct App {
     pub access_log: bool,
     /// The key manager API, if it is served.
     pub key_manager: Option<KeyManagerApi>,
+    /// What `publicKeys` answers.
+    pub(crate) listed_keys: ListedKeys,
 }
 
 impl App {
@@ -62,6 +65,7 @@ impl App {
             tls: None,
             access_log: false,
             key_manager: None,
+            listed_keys: ListedKeys::default(),
         }
     }
 }

@@ -6,6 +6,7 @@
 //! for doing nothing.
 
 mod activity;
+mod arriving;
 mod connection;
 mod connections;
 

@@ -10,7 +10,7 @@ use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 
 use crate::backend::Backend;
 use crate::config::{HttpArgs, MetricsArgs};
@@ -78,7 +78,7 @@ pub struct Serving {
     /// Where the metrics interface listens.
     pub metrics: Option<SocketAddr>,
     stop: watch::Sender<bool>,
-    servers: Vec<JoinHandle<()>>,
+    servers: JoinSet<()>,
     /// They end when this is dropped.
     _tasks: JoinSet<()>,
 }
@@ -118,27 +118,45 @@ impl Serving {
             tasks.spawn(tls.watch());
         }
         let stopping = stop_signal(stopped.clone());
-        let mut servers = vec![tokio::spawn(serve(listeners.http, router(app), server, stopping))];
+        let mut servers = JoinSet::new();
+        servers.spawn(serve(listeners.http, router(app), server, stopping));
         if let Some(listener) = listeners.metrics {
             let hosts = HostAllowList::new(&options.metrics.metrics_host_allowlist);
             let app = metrics_router(registry, metrics, hosts);
             let options =
                 ServerOptions { max_connections: METRICS_CONNECTIONS, ..Default::default() };
-            servers.push(tokio::spawn(serve(listener, app, options, stop_signal(stopped))));
+            servers.spawn(serve(listener, app, options, stop_signal(stopped)));
         }
         Ok(Self { http, metrics: metrics_address, stop, servers, _tasks: tasks })
     }
 
+    /// Completes when a server has ended without having been told to, which only a fault in the program
+    /// makes it do: end the program then, since a process that lives on and serves nothing is not restarted.
+    pub async fn ended(&mut self) -> ServerEnded {
+        match self.servers.join_next().await {
+            Some(Err(source)) => ServerEnded { source: Some(source) },
+            Some(Ok(())) | None => ServerEnded { source: None },
+        }
+    }
+
     /// Stops accepting, and returns when what runs is finished or its time is up.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         // The servers hold the other end.
         let _ = self.stop.send(true);
-        for server in self.servers {
-            if let Err(error) = server.await {
+        while let Some(ended) = self.servers.join_next().await {
+            if let Err(error) = ended {
                 tracing::error!(%error, "a server ended badly");
             }
         }
     }
+}
+
+/// A server ended by itself.
+#[derive(Debug, thiserror::Error)]
+#[error("a listener is not served any more, through a fault of the program")]
+pub struct ServerEnded {
+    #[source]
+    source: Option<tokio::task::JoinError>,
 }
 
 fn server_options(

@@ -15,3 +15,16 @@ pub async fn requested() -> std::io::Result<()> {
     }
     Ok(())
 }
+
+/// Waits as [`requested`] does, or until the program has to stop because something in it `ended`.
+///
+/// # Errors
+/// The signals cannot be listened for, or what ended.
+pub async fn requested_or<E: Into<anyhow::Error>>(
+    ended: impl Future<Output = E>,
+) -> anyhow::Result<()> {
+    tokio::select! {
+        requested = requested() => Ok(requested?),
+        ended = ended => Err(ended.into()),
+    }
+}

@@ -96,7 +96,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         .build()
         .context("cannot start the runtime")?;
     runtime.block_on(async {
-        let node = Node::start(options).await?;
+        let mut node = Node::start(options).await?;
         tracing::info!(
             operator = %node.operator,
             network = node.network.name(),
@@ -106,9 +106,9 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
             p2p = ?node.cluster.net().listen_addresses(),
             "signing"
         );
-        shutdown::requested().await?;
+        let asked = shutdown::requested_or(node.ended()).await;
         tracing::info!("stopping");
         node.stop().await;
-        Ok(ExitCode::SUCCESS)
+        asked.map(|()| ExitCode::SUCCESS)
     })
 }

@@ -170,17 +170,17 @@ pub(super) fn run(args: &StandaloneArgs) -> anyhow::Result<ExitCode> {
         .build()
         .context("cannot start the runtime")?;
     runtime.block_on(async {
-        let node = StandaloneNode::start(options).await?;
+        let mut node = StandaloneNode::start(options).await?;
         tracing::info!(
             network = node.network.name(),
             http = %node.http,
             metrics = node.metrics.map(tracing::field::display),
             "signing"
         );
-        shutdown::requested().await?;
+        let asked = shutdown::requested_or(node.ended()).await;
         tracing::info!("stopping");
         node.stop().await;
-        Ok(ExitCode::SUCCESS)
+        asked.map(|()| ExitCode::SUCCESS)
     })
 }
 

@@ -90,7 +90,7 @@ impl LimitMetrics {
             &["class"],
         )?;
         registry.register(Box::new(shed.clone()))?;
-        for class in ["bodies", "proposal", "vote", "other"] {
+        for class in ["bodies", "block", "proposal", "vote", "other"] {
             shed.with_label_values(&[class]);
         }
         Ok(Self { shed })

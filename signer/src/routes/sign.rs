@@ -131,9 +131,14 @@ async fn parse(app: &App, body: WholeBody, rule: BlockRule) -> Parsed {
     if body.len() <= INLINE_BODY {
         return parse_now(&body, &app.network, &rule);
     }
-    let _place = app.limits.large_parse().await;
+    let place = app.limits.large_parse().await;
     let network = app.network.clone();
-    let task = tokio::task::spawn_blocking(move || parse_now(&body, &network, &rule));
+    // The place and the body's memory are the thread's: it goes on when the client is gone.
+    let task = tokio::task::spawn_blocking(move || {
+        let parsed = parse_now(&body, &network, &rule);
+        drop((body, place));
+        parsed
+    });
     task.await.unwrap_or_else(|error| Parsed {
         duty_type: None,
         duty: Err(Refusal::Internal(format!("the parser failed: {error}"))),

@@ -15,6 +15,8 @@ use tokio::time::{Instant, sleep_until};
 
 /// How an HTTP/2 connection begins; no HTTP/1.1 method does.
 const HTTP2_PREFACE: &[u8] = b"PRI ";
+/// A connection on which bodies are on their way, and none got there for so long, counts as idle.
+const STALLED: Duration = Duration::from_secs(1);
 /// Stands for "no".
 const NOT: u64 = u64::MAX;
 
@@ -27,6 +29,10 @@ pub(super) struct Activity {
     /// When the first byte of the next request came, or [`NOT`].
     header_since: AtomicU64,
     requests_running: AtomicU32,
+    /// Running requests whose bodies are on their way.
+    bodies_coming: AtomicU32,
+    /// When the last of those began, or another one was there.
+    body_progress: AtomicU64,
     /// A request was read in full at least once.
     proven: AtomicBool,
     http2: AtomicBool,
@@ -48,6 +54,8 @@ impl Activity {
             quiet_since: AtomicU64::new(0),
             header_since: AtomicU64::new(NOT),
             requests_running: AtomicU32::new(0),
+            bodies_coming: AtomicU32::new(0),
+            body_progress: AtomicU64::new(0),
             proven: AtomicBool::new(false),
             http2: AtomicBool::new(false),
         })
@@ -62,14 +70,28 @@ impl Activity {
         RequestGuard(Arc::clone(self))
     }
 
-    /// How willingly the connection is given up for a new one: first those that never sent a request, the
-    /// oldest first; then by how long they have been quiet. `None` while requests run.
+    /// The body of a running request is on its way until the guard is dropped.
+    pub(super) fn body(self: &Arc<Self>) -> BodyGuard {
+        self.body_progress.store(self.now(), Relaxed);
+        self.bodies_coming.fetch_add(1, Relaxed);
+        BodyGuard(Arc::clone(self))
+    }
+
+    /// How willingly the connection is given up for a new one: first those that never sent a request or
+    /// stopped in the middle of one, the longest first; then by how long they have been quiet. `None` while
+    /// requests run.
     pub(super) fn idleness(&self) -> Option<(bool, Duration)> {
-        if self.requests_running.load(Relaxed) > 0 {
-            return None;
+        let running = self.requests_running.load(Relaxed);
+        // What has happened since the clock was read is no time at all.
+        let since = |time: &AtomicU64| {
+            self.begun.elapsed().saturating_sub(Duration::from_millis(time.load(Relaxed)))
+        };
+        if running == 0 {
+            return Some((!self.proven.load(Relaxed), since(&self.quiet_since)));
         }
-        let quiet = self.begun.elapsed() - self.quiet_since().min(self.begun.elapsed());
-        Some((!self.proven.load(Relaxed), quiet))
+        let stalled = since(&self.body_progress);
+        let all_coming = self.bodies_coming.load(Relaxed) >= running;
+        (all_coming && stalled >= STALLED).then_some((true, stalled))
     }
 
     /// Completes when the connection has been idle for `idle`, or in one header for `header`; within twice
@@ -126,6 +148,17 @@ impl Drop for RequestGuard {
     fn drop(&mut self) {
         self.0.quiet_since.store(self.0.now(), Relaxed);
         self.0.requests_running.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A body that is on its way.
+#[derive(Debug)]
+pub(super) struct BodyGuard(Arc<Activity>);
+
+impl Drop for BodyGuard {
+    fn drop(&mut self) {
+        self.0.body_progress.store(self.0.now(), Relaxed);
+        self.0.bodies_coming.fetch_sub(1, Relaxed);
     }
 }
 
@@ -255,5 +288,30 @@ mod tests {
         assert!(silent.idleness() > quiet.idleness());
         assert!(quiet.idleness() > recent.idleness());
         assert!(recent.idleness() > Activity::new().idleness().filter(|(unproven, _)| !unproven));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_stopped_in_mid_body_is_given_up_before_idle_ones() {
+        let (stalled, idle) = (Activity::new(), Activity::new());
+        drop(idle.request(false));
+        tokio::time::advance(Duration::from_secs(60)).await;
+        let request = stalled.request(false);
+        let body = stalled.body();
+        assert_eq!(stalled.idleness(), None);
+        tokio::time::advance(STALLED).await;
+        assert!(stalled.idleness() > idle.idleness());
+        // The rest comes, and the request is answered.
+        drop(body);
+        tokio::time::advance(STALLED * 10).await;
+        assert_eq!(stalled.idleness(), None);
+        drop(request);
+        assert!(idle.idleness() > stalled.idleness());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_ends_while_its_connection_is_looked_at_was_quiet_for_no_time() {
+        let activity = Activity::new();
+        activity.quiet_since.store(1000, Relaxed);
+        assert_eq!(activity.idleness(), Some((true, Duration::ZERO)));
     }
 }

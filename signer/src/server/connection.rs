@@ -20,6 +20,7 @@ use tokio_rustls::server::TlsStream;
 use tower::ServiceExt;
 
 use super::activity::{Activity, Expired, Watched};
+use super::arriving::Arriving;
 use super::connections::Place;
 use super::{HANDSHAKE_TIMEOUT, HEADER_TIMEOUT, ServerOptions};
 use crate::metrics::Throttle;
@@ -30,9 +31,10 @@ use crate::tls::{self, ServerTls};
 const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(40);
 /// How long the answer to that may take.
 const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(20);
-/// Requests at once on one HTTP/2 connection: a validator client with one connection asks for the
-/// attestations of all its keys of a slot together; more wait at the client.
-const HTTP2_STREAMS: u32 = 1024;
+/// Requests at once on one HTTP/2 connection. A validator client with one connection asks for the
+/// attestations of all its keys of a slot together, 313 of 10,000; those above wait at the client for a
+/// round trip.
+const HTTP2_STREAMS: u32 = 256;
 /// What one HTTP/2 connection may send ahead of its being read.
 const HTTP2_CONNECTION_WINDOW: u32 = 256 * 1024;
 /// What one HTTP/2 request may send ahead of its being read.
@@ -203,7 +205,8 @@ impl Service<Request<Incoming>> for Tracked {
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let running = self.activity.request(request.version() == Version::HTTP_2);
         request.extensions_mut().insert(self.client.clone());
-        let answer = self.app.clone().oneshot(request.map(Body::new));
+        let request = request.map(|body| Arriving::watched(body, &self.activity));
+        let answer = self.app.clone().oneshot(request);
         Box::pin(async move {
             let answer = answer.await;
             drop(running);

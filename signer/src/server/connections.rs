@@ -46,7 +46,7 @@ impl Connections {
             let left = self.left.notified();
             {
                 let open = self.lock();
-                if open.connections.len() < self.max || open.idlest().is_some() {
+                if open.connections.len() < self.max || open.any_idle() {
                     return;
                 }
             }
@@ -77,6 +77,10 @@ impl Connections {
 }
 
 impl Open {
+    fn any_idle(&self) -> bool {
+        self.connections.values().any(|entry| entry.activity.idleness().is_some())
+    }
+
     fn idlest(&self) -> Option<u64> {
         self.connections
             .iter()

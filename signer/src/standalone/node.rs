@@ -23,7 +23,7 @@ use crate::control::keys::KeyMap;
 use crate::keymanager::KeyManagerApi;
 use crate::keymanager::standalone::StandaloneKeys;
 use crate::metrics::Metrics;
-use crate::serving::{Listeners, Serving, ServingOptions};
+use crate::serving::{Listeners, ServerEnded, Serving, ServingOptions};
 
 /// Written into the data directory with the ports that are listened on, as Web3Signer does, for scripts
 /// that let the system choose them.
@@ -116,6 +116,11 @@ impl StandaloneNode {
             control,
             serving,
         })
+    }
+
+    /// Completes when a listener is not served any more, though nobody asked for that: stop then.
+    pub async fn ended(&mut self) -> ServerEnded {
+        self.serving.ended().await
     }
 
     /// Stops accepting, finishes what runs, closes the database.

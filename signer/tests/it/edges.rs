@@ -26,14 +26,14 @@ use crate::server::PATIENCE;
 use crate::support::{EPOCH, Fake, KEY, hoodi_fork_info, randao, signature_naming};
 
 /// Routes before `backend`, with an `App` that `change` has changed.
-fn routes(backend: Fake, change: impl FnOnce(&mut App)) -> Router {
+pub(crate) fn routes(backend: Fake, change: impl FnOnce(&mut App)) -> Router {
     let metrics = Arc::new(Metrics::register(&Registry::new()).unwrap());
     let mut app = App::new(Arc::new(backend), Network::by_name("hoodi").unwrap(), metrics);
     change(&mut app);
     router(app)
 }
 
-async fn listen(router: Router, options: ServerOptions) -> SocketAddr {
+pub(crate) async fn listen(router: Router, options: ServerOptions) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(serve(listener, router, options, std::future::pending()));
@@ -177,6 +177,7 @@ async fn at_the_bound_the_idlest_connection_makes_room() {
 async fn what_exceeds_the_limits_is_shed_at_once_and_blocks_and_checks_get_through() {
     let class = |running, waiting| ClassSizes { running, waiting, patience: PATIENCE };
     let sizes = LimitSizes {
+        blocks: class(1, 1),
         proposals: class(1, 1),
         votes: class(1, 1),
         others: class(2, 3),

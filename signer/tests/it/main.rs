@@ -10,6 +10,8 @@ mod edges;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod http2;
+#[cfg(test)]
 mod key_manager;
 #[cfg(test)]
 mod openapi;
