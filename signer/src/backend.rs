@@ -152,7 +152,8 @@ pub struct NotReady {
 /// Why a backend did not sign. The answers that follow from each are in [`crate::error`].
 #[derive(Debug, thiserror::Error)]
 pub enum SignError {
-    /// No such key here.
+    /// No such key here. Only for a backend whose keys are all known: while they are being loaded it is
+    /// [`SignError::Unavailable`].
     #[error("unknown validator key {validator}")]
     UnknownKey {
         /// The key that was asked for.
@@ -214,6 +215,8 @@ pub struct KeySource {
     pub loaded: usize,
     /// Keys that should be there and could not be loaded.
     pub errors: usize,
+    /// Whether all keys were tried once; until then the figures are those so far.
+    pub complete: bool,
 }
 
 /// How much of the cluster is within reach.

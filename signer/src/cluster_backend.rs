@@ -94,6 +94,7 @@ impl Backend for ClusterBackend {
                 id: "keystores-bulk-loading",
                 loaded: self.cluster.public_keys().len(),
                 errors: 0,
+                complete: true,
             }],
             slashing_database: self
                 .cluster

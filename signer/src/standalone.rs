@@ -6,6 +6,7 @@
 //! | [`node`] | puts it together: [`StandaloneNode`](node::StandaloneNode) |
 //! | [`store`] | [`KeyStore`](store::KeyStore): the keys that are known and where each came from; loading, reloading |
 //! | [`edit`] | adding and removing keystores while it runs |
+//! | `needed` | which files go with a key that is removed |
 //! | [`signing`] | check, record and sign one request; the threads that sign |
 //! | [`backend`] | the store and the signing behind the HTTP routes |
 //! | `scan`, `key_config` | which files hold keys; Web3Signer's YAML |
@@ -22,6 +23,7 @@ mod cache;
 pub mod edit;
 mod key_config;
 mod load;
+mod needed;
 pub mod node;
 mod progress;
 mod scan;

@@ -133,11 +133,14 @@ async fn ready_keys_sign_while_others_load_and_the_list_waits_for_all() {
         if answer.is_signed() {
             break answer;
         }
-        let _ = answer.refusal(404);
+        assert!(answer.refusal(503).contains("keys are being loaded"));
     };
     let _ = signed.signature(&ready, &ask.root());
     let reason = signer.get("/api/v1/eth2/publicKeys").await.refusal(503);
     assert!(reason.contains("keys are being loaded, 1 of 2"), "{reason}");
+    let reason = signer.ask(&late, &ask).await.refusal(503);
+    assert!(reason.contains("keys are being loaded, 1 of 2"), "{reason}");
+    assert_eq!(signer.get("/healthcheck").await.status.as_u16(), 503);
     let reload =
         http::request(Method::POST, signer.http(), "/reload", String::new()).await.unwrap();
     assert_eq!(reload.status.as_u16(), 409);
@@ -150,6 +153,7 @@ async fn ready_keys_sign_while_others_load_and_the_list_waits_for_all() {
         tokio::task::yield_now().await;
     }
     assert_eq!(signer.public_keys().await, sorted(vec![ready, late]));
+    assert_eq!(signer.get("/healthcheck").await.status.as_u16(), 200);
     let _ = signer.ask(&late, &ask).await.signature(&late, &ask.root());
 }
 
@@ -192,17 +196,21 @@ async fn a_reload_follows_the_files_and_a_key_that_comes_back_has_its_history() 
 
     // The directory is not there for a moment: nothing is known, nothing changes.
     let (keys, moved) = (signer.path("keys"), signer.path("moved"));
-    signer.option(format!("--key-config-path={}", keys.display()));
     write_raw(&fickle_file, 2);
-    signer.stop();
-    signer.start_loaded().await;
-    fs::rename(&keys, &moved).unwrap();
-    let status = signer.reload().await;
-    assert_eq!(status["status"], "failed");
-    assert!(status["lastError"].as_str().unwrap().contains("cannot list"), "{status}");
-    assert_eq!(signer.public_keys().await.len(), 3);
-    fs::rename(&moved, &keys).unwrap();
-    assert_eq!(signer.reload().await["status"], "completed");
+    for explicit in [false, true] {
+        if explicit {
+            signer.option(format!("--key-config-path={}", keys.display()));
+        }
+        signer.stop();
+        signer.start_loaded().await;
+        fs::rename(&keys, &moved).unwrap();
+        let status = signer.reload().await;
+        assert_eq!(status["status"], "failed");
+        assert!(status["lastError"].as_str().unwrap().contains("cannot list"), "{status}");
+        assert_eq!(signer.public_keys().await.len(), 3);
+        fs::rename(&moved, &keys).unwrap();
+        assert_eq!(signer.reload().await["status"], "completed");
+    }
     let _ = signer.ask(&fickle, &second).await.refusal(412);
 }
 

@@ -105,9 +105,9 @@ impl StandaloneKeys {
                 Ok(key) => match outcomes.remove(key) {
                     None | Some(Err(RemoveError::Unknown { .. })) => Removed::NotHere(*key),
                     Some(Ok(())) => Removed::Yes(*key, String::new()),
-                    Some(Err(error @ RemoveError::LeftOver { .. })) => {
-                        Removed::Yes(*key, chain(&error))
-                    }
+                    Some(Err(
+                        error @ (RemoveError::LeftOver { .. } | RemoveError::Kept { .. }),
+                    )) => Removed::Yes(*key, chain(&error)),
                     Some(Err(error)) => Removed::No(chain(&error)),
                 },
             })

@@ -51,9 +51,10 @@ fn health_answer(health: Health) -> HealthAnswer {
 }
 
 fn key_source_check(source: &KeySource) -> Check {
-    Check::single(source.id, (source.errors == 0).into())
+    let check = Check::single(source.id, (source.complete && source.errors == 0).into())
         .with("keys-loaded", source.loaded)
-        .with("error-count", source.errors)
+        .with("error-count", source.errors);
+    if source.complete { check } else { check.with("cause", "not all keys are loaded yet") }
 }
 
 fn peers_check(peers: Peers) -> Check {

@@ -34,10 +34,15 @@ impl StandaloneBackend {
     }
 
     async fn sign(&self, validator: PublicKey, duty: Duty) -> Result<Signature, SignError> {
+        // Asked first: a load that ends in between must not make its last key an unknown one.
+        let ready = self.keys.ready();
         let answer = self
             .keys
             .with_key(&validator, |stored| self.signing.sign(stored, duty))
-            .ok_or(SignError::UnknownKey { validator })?;
+            .ok_or(match ready {
+                Ok(()) => SignError::UnknownKey { validator },
+                Err(NotReady { reason }) => SignError::Unavailable(reason),
+            })?;
         match tokio::time::timeout(SIGN_TIMEOUT, answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(SignError::Internal("signing ended without an answer".to_owned())),

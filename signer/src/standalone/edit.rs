@@ -17,6 +17,7 @@ use threshold::share::WholeKey;
 use zeroize::Zeroizing;
 
 use super::load::StoredKey;
+use super::needed::Needed;
 use super::scan::Source;
 use super::store::{Inner, KeyStore};
 
@@ -112,6 +113,17 @@ pub enum RemoveError {
         #[source]
         source: io::Error,
     },
+    /// The key does not sign any more and will not after a restart. These files of it are not removed:
+    /// other key files name them, or they are outside the directory of key configuration files, or some
+    /// of those cannot be read.
+    #[error(
+        "the key is removed, but not {}, which other keys or programs may need: look at that by hand",
+        listed(paths)
+    )]
+    Kept {
+        /// The files.
+        paths: Vec<PathBuf>,
+    },
     /// The key does not sign any more and will not after a restart, but its secret is still on disk.
     #[error("the key is removed, but {} is still there: remove it by hand", path.display())]
     LeftOver {
@@ -170,7 +182,7 @@ impl KeyStore {
         if self.inner.active().contains_key(&validator) {
             return Ok(Added::Duplicate);
         }
-        let source = write_files(&self.inner.places.config_dir, &opened)?;
+        let source = write_files(&self.inner.places.config_dir, &opened, files::sync_dir)?;
         let OpenedKeystore { key, keystore, text, password } = opened;
         let loader = &self.inner.loader;
         let fingerprint = loader.fingerprint(text.as_bytes(), &password);
@@ -205,13 +217,21 @@ impl KeyStore {
         let Some(_alone) = self.inner.begin_edit() else {
             return validators.iter().map(|_| Err(RemoveError::Loading)).collect();
         };
-        let outcomes = validators.iter().map(|validator| self.remove_one(validator)).collect();
+        let removed: Vec<_> =
+            validators.iter().map(|validator| self.remove_one(validator)).collect();
+        // Once for all: it reads every key configuration file.
+        let needed = Needed::by_files(&self.inner.places);
+        let outcomes = removed
+            .into_iter()
+            .map(|removed| self.remove_secrets(removed?.as_ref(), &needed))
+            .collect();
         self.inner.count();
         self.inner.keep_cached();
         outcomes
     }
 
-    fn remove_one(&self, validator: &PublicKey) -> Result<(), RemoveError> {
+    /// Lets a key sign no more and removes the files with which it is there.
+    fn remove_one(&self, validator: &PublicKey) -> Result<Arc<StoredKey>, RemoveError> {
         let unknown = || RemoveError::Unknown { validator: *validator };
         let stored = self.inner.active().get(validator).cloned().ok_or_else(unknown)?;
         if let Some(place) = stored.sources().find(|source| source.is_readonly()) {
@@ -226,27 +246,42 @@ impl KeyStore {
             }
         }
         tracing::info!(%validator, file = %stored.source, "key removed");
-        self.remove_secrets(&stored)
+        Ok(stored)
     }
 
-    /// Removes keystores and passwords that no other key needs.
-    fn remove_secrets(&self, removed: &StoredKey) -> Result<(), RemoveError> {
-        for path in removed.sources().flat_map(Source::secret_files) {
-            let shared = self
-                .inner
-                .active()
-                .values()
-                .flat_map(|stored| stored.sources())
-                .any(|source| source.needs(path));
-            if shared {
-                continue;
-            }
-            if let Err(source) = remove_file(path) {
-                return Err(RemoveError::LeftOver { path: path.to_owned(), source });
+    /// Removes the keystores and passwords of a removed key that are not for others to need.
+    fn remove_secrets(&self, removed: &StoredKey, needed: &Needed) -> Result<(), RemoveError> {
+        let mut kept = Vec::new();
+        for source in removed.sources() {
+            for path in source.secret_files() {
+                if !needed.lets_go(path, self.is_own(source, path, &removed.validator())) {
+                    // A password that others need tells nothing of this key.
+                    if source.keystore() == Some(path) || !needed.is_needed(path) {
+                        kept.push(path.to_owned());
+                    }
+                } else if let Err(source) = remove_file(path) {
+                    return Err(RemoveError::LeftOver { path: path.to_owned(), source });
+                }
             }
         }
-        Ok(())
+        if kept.is_empty() { Ok(()) } else { Err(RemoveError::Kept { paths: kept }) }
     }
+
+    /// Whether a file was made by [`KeyStore::add`], or is the password that goes by a keystore's name.
+    fn is_own(&self, source: &Source, path: &Path, validator: &PublicKey) -> bool {
+        match source {
+            Source::Raw { .. } => false,
+            Source::Bulk { .. } => true,
+            Source::Keystore { .. } => {
+                let [_, keystore, password] = own_files(&self.inner.places.config_dir, validator);
+                path == keystore || path == password
+            }
+        }
+    }
+}
+
+fn listed(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" and ")
 }
 
 impl Inner {
@@ -259,13 +294,22 @@ impl Inner {
     }
 }
 
-/// Writes the three files, the YAML file last. On an error what was written is removed again.
-fn write_files(dir: &Path, opened: &OpenedKeystore) -> Result<Source, AddError> {
+/// The files of an added key: YAML, keystore, password.
+fn own_files(dir: &Path, validator: &PublicKey) -> [PathBuf; 3] {
+    ["yaml", "json", "password"].map(|extension| dir.join(format!("{validator}.{extension}")))
+}
+
+/// Writes the three files, the YAML file last, and puts them on the disk with `sync`. On an error what
+/// was written is removed again.
+fn write_files(
+    dir: &Path,
+    opened: &OpenedKeystore,
+    sync: impl Fn(&Path) -> io::Result<()>,
+) -> Result<Source, AddError> {
     let at = |path: &Path, source| AddError::Write { path: path.to_owned(), source };
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|source| at(dir, source))?;
     let name = opened.validator().to_string();
-    let [config, keystore, password] =
-        ["yaml", "json", "password"].map(|extension| dir.join(format!("{name}.{extension}")));
+    let [config, keystore, password] = own_files(dir, &opened.validator());
     let yaml = format!(
         "type: file-keystore\nkeyType: BLS\nkeystoreFile: {name}.json\n\
          keystorePasswordFile: {name}.password\n"
@@ -290,15 +334,26 @@ fn write_files(dir: &Path, opened: &OpenedKeystore) -> Result<Source, AddError> 
             if matches!(error, AddError::Exists { .. }) {
                 written.pop();
             }
-            for path in written {
-                // It may not have come to be.
-                let _ = fs::remove_file(path);
-            }
+            take_back(&written);
             return Err(error);
         }
     }
-    files::sync_dir(dir).map_err(|source| at(dir, source))?;
+    if let Err(error) = sync(dir) {
+        take_back(&written);
+        return Err(at(dir, error));
+    }
     Ok(Source::Keystore { config, document: 0, alone: true, keystore, password })
+}
+
+/// Removes files that were written, the YAML file first: with it the key would be there after a restart.
+fn take_back(written: &[&PathBuf]) {
+    for path in written.iter().rev() {
+        if let Err(error) = fs::remove_file(path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::error!(%error, "{} could not be taken back: remove it by hand", path.display());
+        }
+    }
 }
 
 fn has_content(path: &Path, expected: &[u8]) -> bool {
@@ -448,6 +503,71 @@ mod tests {
         assert_eq!(keys(&store), [other]);
         assert!(bulk.join("all.txt").exists());
         assert!(!bulk.join("a.json").exists() && !bulk.join("b.json").exists());
+    }
+
+    #[test]
+    fn a_password_that_another_key_needs_stays_even_if_that_one_does_not_open_yet() {
+        let dir = tempfile::tempdir().unwrap();
+        let configs = dir.path().join("keys");
+        fs::create_dir(&configs).unwrap();
+        let write = |name: &str, content: &str| fs::write(configs.join(name), content).unwrap();
+        let entry = |keystore: &str, password: &str| {
+            format!(
+                "type: file-keystore\nkeystoreFile: {keystore}\nkeystorePasswordFile: {password}\n"
+            )
+        };
+        let ((a, validator), (b, other)) = (keystore(1, "word"), keystore(2, "word"));
+        write("a.json", &a);
+        write("pw.txt", "word");
+        write("a.yaml", &entry("a.json", "pw.txt"));
+        // Its keystore is not there yet, and it names the password in another way.
+        write("b.yaml", &entry("b.json", "../keys/pw.txt"));
+        let store = loaded(options(&dir));
+        assert_eq!(keys(&store), [validator]);
+        store.remove(&validator).unwrap();
+        assert!(!configs.join("a.yaml").exists() && !configs.join("a.json").exists());
+        write("b.json", &b);
+        store.reload().unwrap();
+        store.wait_for_load();
+        assert_eq!(keys(&store), [other]);
+        // The last one takes it along.
+        store.remove(&other).unwrap();
+        assert_eq!(fs::read_dir(&configs).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn files_outside_the_directory_stay_when_their_key_is_removed_and_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let configs = dir.path().join("keys");
+        fs::create_dir(&configs).unwrap();
+        let (text, validator) = keystore(1, "word");
+        let outside = dir.path().join("precious.json");
+        fs::write(&outside, &text).unwrap();
+        fs::write(configs.join("pw.txt"), "word").unwrap();
+        let yaml = format!(
+            "type: file-keystore\nkeystoreFile: {}\nkeystorePasswordFile: pw.txt\n",
+            outside.display()
+        );
+        fs::write(configs.join("a.yaml"), yaml).unwrap();
+        let store = loaded(options(&dir));
+        let error = store.remove(&validator).unwrap_err();
+        assert!(matches!(&error, RemoveError::Kept { paths } if *paths == [outside.clone()]));
+        assert!(outside.exists());
+        assert_eq!(fs::read_dir(&configs).unwrap().count(), 0);
+        assert_eq!(keys(&store), []);
+    }
+
+    #[test]
+    fn a_keystore_whose_directory_does_not_reach_the_disk_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = loaded(options(&dir));
+        let (text, _) = keystore(1, "word");
+        let opened = store.open_keystore(&text, "word").unwrap();
+        let configs = dir.path().join("keys");
+        let broken = |_: &Path| Err(io::Error::other("broken disk"));
+        let error = write_files(&configs, &opened, broken).unwrap_err();
+        assert!(matches!(error, AddError::Write { path, .. } if path == configs));
+        assert_eq!(fs::read_dir(&configs).unwrap().count(), 0);
     }
 
     #[test]

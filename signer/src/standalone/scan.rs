@@ -114,6 +114,14 @@ impl Source {
         }
     }
 
+    /// Its keystore; a raw key has none.
+    pub(super) fn keystore(&self) -> Option<&Path> {
+        match self {
+            Self::Raw { .. } => None,
+            Self::Keystore { keystore, .. } | Self::Bulk { keystore, .. } => Some(keystore),
+        }
+    }
+
     /// The other files that hold its secret, or what opens it.
     pub(super) fn secret_files(&self) -> Vec<&Path> {
         match self {
@@ -123,14 +131,12 @@ impl Source {
         }
     }
 
-    /// Whether the key is not there without that file.
-    pub(super) fn needs(&self, path: &Path) -> bool {
+    /// The files without which the key is not there.
+    pub(super) fn files(&self) -> Vec<&Path> {
         match self {
-            Self::Raw { config, .. } => config == path,
-            Self::Keystore { config, keystore, password, .. } => {
-                [config, keystore, password].into_iter().any(|file| file == path)
-            }
-            Self::Bulk { keystore, password, .. } => keystore == path || password == path,
+            Self::Raw { config, .. } => vec![config],
+            Self::Keystore { config, keystore, password, .. } => vec![config, keystore, password],
+            Self::Bulk { keystore, password, .. } => vec![keystore, password],
         }
     }
 }

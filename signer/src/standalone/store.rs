@@ -151,12 +151,14 @@ impl KeyStore {
             id: "config-files-loading",
             loaded: loaded(Way::ConfigFiles),
             errors: status.config_errors,
+            complete: status.complete,
         }];
         if self.inner.places.keystores.is_some() {
             figures.push(KeySource {
                 id: "keystores-bulk-loading",
                 loaded: loaded(Way::BulkKeystores),
                 errors: status.bulk_errors,
+                complete: status.complete,
             });
         }
         figures
@@ -198,7 +200,8 @@ impl KeyStore {
         }
     }
 
-    fn ready(&self) -> Result<(), NotReady> {
+    /// Whether the first load is through: only then is a key that is not there unknown.
+    pub(super) fn ready(&self) -> Result<(), NotReady> {
         let status = self.inner.status();
         if status.complete {
             return Ok(());
@@ -270,7 +273,15 @@ impl Inner {
     }
 
     fn reload(&self) {
-        let found = match scan(&self.places) {
+        // A directory from which keys came and that is not there now says nothing of its keys.
+        let had_configs = self
+            .active()
+            .values()
+            .flat_map(|stored| stored.sources())
+            .any(|source| source.way() == Way::ConfigFiles);
+        let mut places = self.places.clone();
+        places.config_dir_required |= had_configs;
+        let found = match scan(&places) {
             Ok(found) => found,
             Err(error) => {
                 let reason = chain(&error);

@@ -35,7 +35,8 @@ async fn what_keeps_a_node_from_signing_makes_it_unready_and_not_dead() {
     let starting = NotReady { reason: "2 of 3 keystores are open".to_owned() };
     let starting = Fake { keys: Err(starting), ..Fake::signing() };
     let mut no_keys = Fake { keys: Ok(Vec::new()), ..Fake::signing() };
-    no_keys.health.keys = vec![KeySource { id: "config-files-loading", loaded: 0, errors: 3 }];
+    no_keys.health.keys =
+        vec![KeySource { id: "config-files-loading", loaded: 0, errors: 3, complete: true }];
     for (backend, line) in [
         (no_quorum, "[-]peers failed: 2 of 4 operators connected, 3 needed"),
         (no_disk, "[-]slashing-database failed: disk full"),
@@ -54,7 +55,8 @@ async fn what_keeps_a_node_from_signing_makes_it_unready_and_not_dead() {
 #[tokio::test]
 async fn a_key_that_could_not_be_loaded_does_not_make_the_others_unready() {
     let mut backend = Fake::signing();
-    backend.health.keys = vec![KeySource { id: "config-files-loading", loaded: 1, errors: 1 }];
+    backend.health.keys =
+        vec![KeySource { id: "config-files-loading", loaded: 1, errors: 1, complete: true }];
     let server = server(backend);
     assert_eq!(server.get("/readyz").await.status, StatusCode::OK);
     assert_eq!(server.get("/healthcheck").await.status, StatusCode::SERVICE_UNAVAILABLE);

@@ -90,7 +90,8 @@ async fn healthcheck_is_down_with_503_if_anything_is() {
     let mut broken_database = up.clone();
     broken_database.slashing_database = Err("disk full".to_owned());
     let mut missing_key = up.clone();
-    missing_key.keys = vec![KeySource { id: "cluster-keystores-loading", loaded: 1, errors: 1 }];
+    missing_key.keys =
+        vec![KeySource { id: "cluster-keystores-loading", loaded: 1, errors: 1, complete: true }];
     for (health, text) in [
         (no_quorum, r#""connected":2"#),
         (broken_database, r#""cause":"disk full""#),

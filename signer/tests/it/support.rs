@@ -76,7 +76,8 @@ impl Fake {
         + Sync
         + 'static,
     ) -> Self {
-        let key_source = KeySource { id: "cluster-keystores-loading", loaded: 1, errors: 0 };
+        let key_source =
+            KeySource { id: "cluster-keystores-loading", loaded: 1, errors: 0, complete: true };
         Self {
             answer: Box::new(answer),
             keys: Ok(vec![KEY.parse().unwrap()]),
