@@ -23,8 +23,8 @@ const FILE_MODE: u32 = 0o600;
 const MIN_BYTES: usize = 16;
 /// Longest file that is read: a token goes into a header.
 const MAX_FILE_BYTES: u64 = 4096;
-/// Rights of everybody who is neither the owner nor in the group.
-const OTHERS: u32 = 0o007;
+/// Rights of everybody but the owner.
+const OTHERS: u32 = 0o077;
 
 /// A token. Only its hash is kept, so that comparing takes the same time whatever is compared.
 #[derive(Clone)]
@@ -62,9 +62,9 @@ pub enum TokenError {
         #[source]
         source: io::Error,
     },
-    /// Everybody can read the token.
+    /// Not only the owner can read the token.
     #[error(
-        "everybody on this machine can read the API token in {} (mode {mode:03o}): run `chmod 600 {}`, \
+        "others than its owner can use the API token in {} (mode {mode:03o}): run `chmod 600 {}`, \
          and change the token",
         path.display(),
         path.display()
@@ -210,13 +210,16 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_everybody_can_read_is_refused() {
+    fn a_token_that_others_can_read_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("token");
         write(&path, "correct-horse-battery", 0o600);
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        let error = ApiToken::open(&path).unwrap_err();
-        assert!(matches!(error, TokenError::Permissions { mode: 0o644, .. }), "{error}");
+        for wide in [0o644, 0o640, 0o604] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(wide)).unwrap();
+            let error = ApiToken::open(&path).unwrap_err();
+            let named = matches!(error, TokenError::Permissions { mode, .. } if mode == wide);
+            assert!(named, "{error}");
+        }
     }
 
     #[test]

@@ -110,7 +110,8 @@ impl KeyCache {
     /// others is not used and made anew; the log says why.
     ///
     /// # Errors
-    /// The key cannot be stored: there is no cache then.
+    /// A file that is there cannot be read now, or the key cannot be stored. There is no cache then, and
+    /// nothing was changed: what took hours to make is there when it can be read again.
     pub(super) fn open(data_dir: &Path) -> io::Result<(CacheKey, Self)> {
         let path = data_dir.join(CACHE_FILE);
         let key_path = data_dir.join(CACHE_KEY_FILE);
@@ -118,7 +119,8 @@ impl KeyCache {
         let key = match read_key(&key_path) {
             Ok(Some(key)) => key,
             Ok(None) => return Ok((new_key(&key_path)?, empty)),
-            Err(reason) => {
+            Err(Unusable::Unreadable(error)) => return Err(error),
+            Err(Unusable::Bad(reason)) => {
                 tracing::warn!(file = %key_path.display(), "key cache not used and made anew: {reason}");
                 return Ok((new_key(&key_path)?, empty));
             }
@@ -126,7 +128,8 @@ impl KeyCache {
         let key = CacheKey::new(&key);
         match read_entries(&empty.path) {
             Ok(entries) => Ok((key, Self { entries, ..empty })),
-            Err(reason) => {
+            Err(Unusable::Unreadable(error)) => Err(error),
+            Err(Unusable::Bad(reason)) => {
                 let file = empty.path.display();
                 tracing::warn!(%file, "key cache not used and made anew: {reason}");
                 Ok((key, empty))
@@ -190,21 +193,41 @@ fn aad(fingerprint: &Fingerprint) -> Vec<u8> {
     [MAGIC.as_slice(), &fingerprint.0].concat()
 }
 
-/// The stored key; `None` if there is none, an error if it cannot be trusted.
-fn read_key(path: &Path) -> Result<Option<Zeroizing<[u8; KEY_BYTES]>>, String> {
+/// Why a stored file is not used.
+enum Unusable {
+    /// What is in it is of no use: it is made anew.
+    Bad(String),
+    /// It cannot be read, perhaps for a passing reason: it stays.
+    Unreadable(io::Error),
+}
+
+impl From<files::ReadError> for Unusable {
+    fn from(error: files::ReadError) -> Self {
+        match error {
+            files::ReadError::Io(error) => Self::Unreadable(error),
+            error @ files::ReadError::TooLarge { .. } => Self::Bad(error.to_string()),
+        }
+    }
+}
+
+/// The stored key; `None` if there is none.
+fn read_key(path: &Path) -> Result<Option<Zeroizing<[u8; KEY_BYTES]>>, Unusable> {
     match files::mode(path) {
         Ok(mode) if mode & 0o077 != 0 => {
-            return Err(format!("others on this machine can use its key (mode {mode:o})"));
+            let reason = format!("others on this machine can use its key (mode {mode:o})");
+            return Err(Unusable::Bad(reason));
         }
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(format!("its key cannot be looked at: {error}")),
+        Err(error) => return Err(Unusable::Unreadable(error)),
     }
-    let content = files::read_bounded(path, KEY_BYTES as u64)
-        .map_err(|error| format!("its key cannot be read: {error}"))?;
+    let content = files::read_bounded(path, KEY_BYTES as u64)?;
     match <[u8; KEY_BYTES]>::try_from(content.as_slice()) {
         Ok(key) => Ok(Some(Zeroizing::new(key))),
-        Err(_) => Err(format!("its key has {} bytes, expected {KEY_BYTES}", content.len())),
+        Err(_) => {
+            let length = content.len();
+            Err(Unusable::Bad(format!("its key has {length} bytes, expected {KEY_BYTES}")))
+        }
     }
 }
 
@@ -216,16 +239,19 @@ fn new_key(path: &Path) -> io::Result<CacheKey> {
 
 fn read_entries(
     path: &Path,
-) -> Result<HashMap<Fingerprint, [u8; NONCE_BYTES + SEALED_BYTES]>, String> {
-    if !path.exists() {
-        return Ok(HashMap::new());
-    }
-    let content = files::read_bounded(path, MAX_CACHE_BYTES)
-        .map_err(|error| format!("it cannot be read: {error}"))?;
-    let entries = content.strip_prefix(MAGIC.as_slice()).ok_or("it is not of this format")?;
+) -> Result<HashMap<Fingerprint, [u8; NONCE_BYTES + SEALED_BYTES]>, Unusable> {
+    let content = match files::read_bounded(path, MAX_CACHE_BYTES) {
+        Err(files::ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(HashMap::new());
+        }
+        read => read?,
+    };
+    let entries = content
+        .strip_prefix(MAGIC.as_slice())
+        .ok_or_else(|| Unusable::Bad("it is not of this format".to_owned()))?;
     let (entries, rest) = entries.as_chunks::<ENTRY_BYTES>();
     if !rest.is_empty() {
-        return Err("its last entry is cut off".to_owned());
+        return Err(Unusable::Bad("its last entry is cut off".to_owned()));
     }
     let parsed = entries.iter().filter_map(|entry| {
         let (fingerprint, sealed) = entry.split_first_chunk::<FINGERPRINT_BYTES>()?;
@@ -345,6 +371,21 @@ mod tests {
         fs::write(dir.path().join(CACHE_KEY_FILE), [1; 31]).unwrap();
         assert!(get(&dir, &fingerprint).is_none());
         assert_eq!(fs::read(dir.path().join(CACHE_KEY_FILE)).unwrap().len(), 32);
+    }
+
+    #[test]
+    fn what_cannot_be_read_for_now_is_not_made_anew() {
+        for name in [CACHE_KEY_FILE, CACHE_FILE] {
+            let (dir, fingerprint) = stored();
+            let (path, away) = (dir.path().join(name), dir.path().join("away"));
+            fs::rename(&path, &away).unwrap();
+            // A link to itself fails to be read whoever reads it.
+            std::os::unix::fs::symlink(&path, &path).unwrap();
+            assert!(KeyCache::open(dir.path()).is_err(), "{name}");
+            assert!(fs::symlink_metadata(&path).unwrap().is_symlink(), "{name} was replaced");
+            fs::rename(&away, &path).unwrap();
+            assert!(get(&dir, &fingerprint).is_some());
+        }
     }
 
     #[test]

@@ -12,6 +12,9 @@ use zeroize::Zeroizing;
 /// Longest file that is read: Web3Signer's default of `--key-store-config-file-max-size`.
 pub(super) const MAX_CONFIG_BYTES: u64 = 100 * 1024 * 1024;
 
+/// What is read of a document; other fields are left alone.
+const FIELDS: [&str; 5] = ["type", "keyType", "privateKey", "keystoreFile", "keystorePasswordFile"];
+
 /// What one document says.
 pub(super) enum KeyConfig {
     /// `file-raw`: the key itself.
@@ -49,6 +52,9 @@ pub(super) enum KeyConfigError {
     /// A field that the type needs is not there.
     #[error("`{field}` is missing")]
     Missing { field: &'static str },
+    /// A field is there more than once, and which value is meant is not known.
+    #[error("`{field}` is there twice")]
+    Twice { field: &'static str },
     /// A type that Web3Signer has and this signer has not.
     #[error("type {found:?} is not supported: {instead}; supported are file-raw and file-keystore")]
     Unsupported { found: String, instead: &'static str },
@@ -91,6 +97,10 @@ pub(super) fn parse(text: &str) -> Vec<Result<KeyConfig, KeyConfigError>> {
 #[derive(Default)]
 struct Document {
     values: Vec<(String, Zeroizing<String>)>,
+    /// The fields that were there, whatever their values are.
+    seen: Vec<&'static str>,
+    /// One that was there again.
+    twice: Option<&'static str>,
     key: Option<String>,
     /// How many mappings and lists are open; only what is directly in the first mapping counts.
     depth: usize,
@@ -115,12 +125,23 @@ impl Document {
             }
             Event::Scalar(text, ..) if self.depth == 0 => self.other |= !text.is_empty(),
             Event::Scalar(text, ..) if self.depth == 1 => match self.key.take() {
-                None => self.key = Some(text.into_owned()),
+                None => {
+                    self.see(&text);
+                    self.key = Some(text.into_owned());
+                }
                 Some(key) => self.values.push((key, Zeroizing::new(text.into_owned()))),
             },
             Event::Alias(_) if self.depth == 1 => self.key = None,
             _ => {}
         }
+    }
+
+    fn see(&mut self, name: &str) {
+        let Some(field) = FIELDS.into_iter().find(|field| *field == name) else { return };
+        if self.seen.contains(&field) {
+            self.twice = Some(field);
+        }
+        self.seen.push(field);
     }
 
     fn is_empty(&self) -> bool {
@@ -139,6 +160,9 @@ impl Document {
     fn key_config(&self) -> Result<KeyConfig, KeyConfigError> {
         if self.other {
             return Err(KeyConfigError::NotAMapping);
+        }
+        if let Some(field) = self.twice {
+            return Err(KeyConfigError::Twice { field });
         }
         let kind = self.get("type")?;
         if let Some(instead) = instead_of(kind) {
@@ -255,6 +279,16 @@ mod tests {
             refused("type: hashicorp\nserverHost: localhost"),
             "type \"hashicorp\" is not supported: fetch the key from the vault into an EIP-2335 \
              keystore; supported are file-raw and file-keystore"
+        );
+        assert_eq!(
+            refused(&format!("type: file-raw\nprivateKey: {SECRET}\nprivateKey: {SECRET}")),
+            "`privateKey` is there twice"
+        );
+        assert_eq!(
+            refused(
+                "type: file-keystore\nkeystoreFile: [a]\nkeystoreFile: a\nkeystorePasswordFile: b"
+            ),
+            "`keystoreFile` is there twice"
         );
         let secret = refused("type: file-raw\nprivateKey: 0xdeadbeef");
         assert_eq!(secret, "`privateKey` is not 32 bytes of hex");

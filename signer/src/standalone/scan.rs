@@ -122,6 +122,14 @@ impl Source {
         }
     }
 
+    /// The file that gives the secret to whoever reads it, with the keystore if there is one.
+    pub(super) fn bare_secret(&self) -> &Path {
+        match self {
+            Self::Raw { config, .. } => config,
+            Self::Keystore { password, .. } | Self::Bulk { password, .. } => password,
+        }
+    }
+
     /// The other files that hold its secret, or what opens it.
     pub(super) fn secret_files(&self) -> Vec<&Path> {
         match self {

@@ -4,14 +4,15 @@
 //! given only when the first load is through, since clients drop a key that is missing from it.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use eth_types::PublicKey;
+use threshold::data_dir::files;
 
 use super::budget::MemoryBudget;
 use super::cache::{CacheKey, KeyCache};
@@ -85,7 +86,7 @@ impl KeyStore {
         let cached = options.cache.then(|| KeyCache::open(&options.data_dir)).and_then(|opened| {
             opened
                 .inspect_err(
-                    |error| tracing::warn!(%error, "no key cache: its key cannot be stored"),
+                    |error| tracing::warn!(%error, "no key cache: a file of it can neither be read nor made"),
                 )
                 .ok()
         });
@@ -326,6 +327,7 @@ impl Inner {
         self.keep_cached();
         self.count();
         let active = self.active();
+        warn_of_exposed(&exposed(active.values().flat_map(|stored| stored.sources())));
         Loaded {
             keys: active.len(),
             removed: before.keys().filter(|key| !active.contains_key(key)).count(),
@@ -402,6 +404,26 @@ fn settle(
     (keys, bad)
 }
 
+/// The files of raw keys and of passwords that not only their owner can use.
+fn exposed<'a>(sources: impl Iterator<Item = &'a Source>) -> Vec<&'a Path> {
+    // Some are for many keys.
+    let files: BTreeSet<_> = sources.map(Source::bare_secret).collect();
+    let wide = |path: &&Path| files::mode(path).is_ok_and(|mode| mode & 0o077 != 0);
+    files.into_iter().filter(wide).collect()
+}
+
+/// Only a warning: Web3Signer takes such files, and whoever comes from it has them.
+fn warn_of_exposed(exposed: &[&Path]) {
+    if let [first, more @ ..] = exposed {
+        tracing::warn!(
+            files = exposed.len(),
+            "others than their owner can use files of keys or passwords: {}{}; run `chmod 600` on them",
+            first.display(),
+            if more.is_empty() { "" } else { " and more" }
+        );
+    }
+}
+
 fn log_bad(bad: &[BadFile]) {
     for file in bad.iter().take(NAMED_BAD_FILES) {
         tracing::error!("no key from {}", file.reason);
@@ -428,5 +450,34 @@ impl ReloadStatus {
             let error = format!("Reload completed with {errors} signer loading error(s)");
             self.last_error = Some(error);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn raw_keys_and_passwords_that_others_can_read_are_found_once_and_keystores_are_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str, mode| {
+            let path = dir.path().join(name);
+            fs::write(&path, "").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            path
+        };
+        let raw = |config: &PathBuf| Source::Raw { config: config.clone(), document: 0 };
+        let (private, group) = (file("private", 0o600), file("group", 0o640));
+        let (all, keystore) = (file("all", 0o604), file("keystore", 0o644));
+        let bulk = |password: &PathBuf| Source::Bulk {
+            keystore: keystore.clone(),
+            password: password.clone(),
+            shared_password: true,
+        };
+        let sources = [raw(&private), raw(&group), bulk(&all), bulk(&all), bulk(&private)];
+        assert_eq!(exposed(sources.iter()), [all.as_path(), group.as_path()]);
     }
 }
