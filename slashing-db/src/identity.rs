@@ -39,7 +39,7 @@ impl Identity {
             }
         }
         let _lock = Lock::take(path)?;
-        Ok(schema::stored_metadata(path)?.map(|metadata| metadata.identity))
+        schema::stored_identity(path)
     }
 }
 

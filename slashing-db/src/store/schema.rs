@@ -8,11 +8,12 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use crate::error::OpenError;
 use crate::identity::Identity;
+use crate::sidecar::Progress;
 use crate::store::load;
 use crate::store::log::KEPT_BYTES;
 use crate::store::metadata::Metadata;
 use crate::store::migrate::{MIGRATIONS, migrate};
-use crate::store::row::sql;
+use crate::store::row::{number, sql};
 
 /// `SYND`: tells our files from other SQLite files.
 pub(crate) const APPLICATION_ID: i32 = 0x5359_4e44;
@@ -66,16 +67,33 @@ fn connect_alone(path: &Path) -> Result<Connection, rusqlite::Error> {
     Ok(conn)
 }
 
-/// The metadata of a file; `None` if it holds no database yet. Changes nothing: what the write-ahead
-/// log holds is read from there, and stays there.
-pub(crate) fn stored_metadata(path: &Path) -> Result<Option<Metadata>, OpenError> {
+/// The identity that a file is pinned to; `None` if it holds no database yet. Changes nothing: what
+/// the write-ahead log holds is read from there, and stays there.
+pub(crate) fn stored_identity(path: &Path) -> Result<Option<Identity>, OpenError> {
+    stored(path, |_, metadata| Ok(metadata.identity))
+}
+
+/// How far the database of a file has come; as [`stored_identity`].
+pub(crate) fn stored_progress(path: &Path) -> Result<Option<Progress>, OpenError> {
+    stored(path, |conn, Metadata { database_id, starts, sequence, .. }| {
+        let journal = "SELECT coalesce(max(sequence), 0) FROM journal";
+        let last = conn.query_row(journal, [], |row| number(row, 0))?;
+        Ok(Progress { database_id, starts, sequence: sequence.max(last) })
+    })
+}
+
+fn stored<T>(
+    path: &Path,
+    read: impl FnOnce(&Connection, Metadata) -> rusqlite::Result<T>,
+) -> Result<Option<T>, OpenError> {
     let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
     let conn = connect_alone(path).map_err(failed)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
     if version(&conn, path)?.is_none() {
         return Ok(None);
     }
-    metadata(&conn, path).map(Some)
+    let metadata = metadata(&conn, path)?;
+    read(&conn, metadata).map(Some).map_err(failed)
 }
 
 /// Makes the tables of an empty file and pins the identity, in one transaction, if `new_at` says when
