@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use api_spec::{DutyType, ErrorAnswer, HostRefusedAnswer};
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use eth_types::{DutyError, PublicKey, Root};
@@ -298,11 +298,18 @@ pub async fn report(State(metrics): State<Arc<Metrics>>, request: Request, next:
     let (_, reason) = error.refusal.status_and_reason();
     metrics.count_refusal(reason);
     let mut rendered = error.render(form);
-    // What the router added stays. Nothing else does: lengths and types are the new body's.
-    if let Some(allowed) = response.headers_mut().remove(header::ALLOW) {
-        rendered.headers_mut().insert(header::ALLOW, allowed);
+    // What the router added and what web pages need stays. Nothing else does: lengths and types are the
+    // new body's.
+    for (name, value) in response.headers() {
+        if is_kept(name) {
+            rendered.headers_mut().append(name, value.clone());
+        }
     }
     rendered
+}
+
+fn is_kept(name: &HeaderName) -> bool {
+    *name == header::ALLOW || *name == header::VARY || name.as_str().starts_with("access-control-")
 }
 
 /// A JSON answer.

@@ -103,8 +103,8 @@ impl From<clap::Error> for ConfigError {
 pub fn parse<T: CommandFactory + FromArgMatches>(
     args: impl IntoIterator<Item = OsString>,
 ) -> Result<T, ConfigError> {
-    let args: Vec<OsString> = args.into_iter().collect();
     let command = with_environment(T::command());
+    let args = with_values_joined(&command, args);
     let file = File::of_command_line(&command, &args)?;
     let filled = match &file {
         Some(file) => file.fill(command)?,
@@ -114,6 +114,33 @@ pub fn parse<T: CommandFactory + FromArgMatches>(
         .try_get_matches_from(&args)
         .map_err(|error| name_origin(error, &args, file.as_ref()))?;
     T::from_arg_matches(&matches).map_err(ConfigError::from)
+}
+
+/// Makes `--option true` `--option=true` where the value may be left out: so written it cannot be confused
+/// with what comes next. Web3Signer takes both.
+fn with_values_joined(
+    command: &Command,
+    args: impl IntoIterator<Item = OsString>,
+) -> Vec<OsString> {
+    let mut joined: Vec<OsString> = Vec::new();
+    for arg in args {
+        match joined.last_mut() {
+            Some(before) if (arg == "true" || arg == "false") && is_switch(command, before) => {
+                before.push("=");
+                before.push(arg);
+            }
+            _ => joined.push(arg),
+        }
+    }
+    joined
+}
+
+/// Whether this is an option, of `command` or of a command below it, whose value may be left out.
+fn is_switch(command: &Command, arg: &OsStr) -> bool {
+    let Some(long) = arg.to_str().and_then(|arg| arg.strip_prefix("--")) else { return false };
+    let here =
+        command.get_arguments().any(|arg| arg.is_require_equals_set() && is_named(arg, long));
+    here || command.get_subcommands().any(|below| is_switch(below, arg))
 }
 
 /// Lets every option be given by its environment variable.
@@ -258,13 +285,12 @@ fn is_option_somewhere(command: &Command, key: &str) -> bool {
 
 /// The id of the option that `key` names, by its name or one of its aliases.
 fn id_of(command: &Command, key: &str) -> Option<String> {
-    command
-        .get_arguments()
-        .find(|arg| {
-            arg.get_long() == Some(key)
-                || arg.get_all_aliases().is_some_and(|aliases| aliases.contains(&key))
-        })
-        .map(|arg| arg.get_id().to_string())
+    command.get_arguments().find(|arg| is_named(arg, key)).map(|arg| arg.get_id().to_string())
+}
+
+fn is_named(arg: &Arg, key: &str) -> bool {
+    arg.get_long() == Some(key)
+        || arg.get_all_aliases().is_some_and(|aliases| aliases.contains(&key))
 }
 
 /// What is wrong with the TOML, and in which line, in one line of text.

@@ -53,10 +53,9 @@ pub struct TlsArgs {
         num_args = 0..=1,
         require_equals = true,
         action = clap::ArgAction::Set,
-        default_value_t = false,
         default_missing_value = "true"
     )]
-    pub tls_allow_ca_clients: bool,
+    pub tls_allow_ca_clients: Option<bool>,
 
     /// The CAs (PEM) whose clients are admitted; turns --tls-allow-ca-clients on.
     #[arg(long, value_name = "FILE")]
@@ -89,6 +88,12 @@ pub enum TlsArgsError {
         /// The option that was given.
         given: &'static str,
     },
+    /// A CA whose clients are not admitted.
+    #[error(
+        "--tls-client-ca-file admits the clients of its CAs, and --tls-allow-ca-clients is false: leave one \
+         of them out"
+    )]
+    CaClientsRefused,
     /// Nothing says which clients are admitted.
     #[error(
         "TLS needs to know its clients: give --tls-known-clients-file or --tls-client-ca-file, or \
@@ -109,12 +114,16 @@ impl TlsArgs {
                 None => Ok(None),
             };
         };
-        if self.tls_allow_ca_clients && self.tls_client_ca_file.is_none() {
+        match (self.tls_allow_ca_clients, &self.tls_client_ca_file) {
             // Web3Signer takes the JVM's CAs here, which would admit anybody with a domain name.
-            return Err(TlsArgsError::Missing {
-                given: "--tls-allow-ca-clients",
-                missing: "--tls-client-ca-file",
-            });
+            (Some(true), None) => {
+                return Err(TlsArgsError::Missing {
+                    given: "--tls-allow-ca-clients",
+                    missing: "--tls-client-ca-file",
+                });
+            }
+            (Some(false), Some(_)) => return Err(TlsArgsError::CaClientsRefused),
+            _ => {}
         }
         let clients = ClientRules {
             known_clients: self.tls_known_clients_file.clone(),
@@ -160,7 +169,7 @@ impl TlsArgs {
         [
             (self.tls_allow_any_client, "--tls-allow-any-client"),
             (self.tls_known_clients_file.is_some(), "--tls-known-clients-file"),
-            (self.tls_allow_ca_clients, "--tls-allow-ca-clients"),
+            (self.tls_allow_ca_clients == Some(true), "--tls-allow-ca-clients"),
             (self.tls_client_ca_file.is_some(), "--tls-client-ca-file"),
         ]
         .into_iter()
@@ -227,10 +236,10 @@ mod tests {
         }
         assert_eq!(args(&pem).files(), Err(TlsArgsError::NoClientRule));
         let given = "--tls-client-ca-file";
-        assert_eq!(
-            args(&["--tls-client-ca-file=c"]).files(),
-            Err(TlsArgsError::NoIdentity { given })
-        );
+        let given_ca = "--tls-client-ca-file=c";
+        assert_eq!(args(&[given_ca]).files(), Err(TlsArgsError::NoIdentity { given }));
+        let refused = [pem[0], pem[1], given_ca, "--tls-allow-ca-clients=false"];
+        assert_eq!(args(&refused).files(), Err(TlsArgsError::CaClientsRefused));
         let two = [pem[0], pem[1], "--tls-keystore-file=k", "--tls-keystore-password-file=p"];
         assert_eq!(args(&two).files(), Err(TlsArgsError::TwoIdentities));
     }

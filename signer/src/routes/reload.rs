@@ -30,12 +30,14 @@ pub(crate) async fn start(State(app): State<App>) -> Response {
     let (status, outcome, message) = match app.backend.reload() {
         Ok(()) => (StatusCode::ACCEPTED, ReloadOutcome::Accepted, ACCEPTED.to_owned()),
         Err(ReloadRefused::Running) => {
+            app.metrics.count_refusal("reload_running");
             (StatusCode::CONFLICT, ReloadOutcome::Error, RUNNING.to_owned())
         }
         Err(ReloadRefused::Unsupported) if app.tls.is_some() => {
             (StatusCode::ACCEPTED, ReloadOutcome::Accepted, CERTIFICATES.to_owned())
         }
         Err(refused @ ReloadRefused::Unsupported) => {
+            app.metrics.count_refusal("reload_unsupported");
             (StatusCode::NOT_IMPLEMENTED, ReloadOutcome::Error, refused.to_string())
         }
     };

@@ -83,6 +83,10 @@ impl Backend for StandaloneBackend {
         }
     }
 
+    fn alive(&self) -> Result<(), String> {
+        self.signing.alive()
+    }
+
     fn reload(&self) -> Result<(), ReloadRefused> {
         self.keys.reload()
     }

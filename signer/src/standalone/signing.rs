@@ -99,6 +99,17 @@ impl Signing {
         &self.db
     }
 
+    /// Whether all threads run.
+    ///
+    /// # Errors
+    /// One has ended, which only a fault in the program makes it do.
+    pub fn alive(&self) -> Result<(), String> {
+        match self.threads.iter().filter(|thread| thread.is_finished()).count() {
+            0 => Ok(()),
+            ended => Err(format!("{ended} of {} signing threads have ended", self.threads.len())),
+        }
+    }
+
     /// Gets the permit, from the database for what is slashable.
     fn permit(&self, stored: &StoredKey, duty: Duty, meeting: Arc<Meeting>) {
         let validator = stored.validator();

@@ -118,6 +118,9 @@ fn web3signers_boolean_forms_are_read() {
         (&["--metrics-enabled"][..], true),
         (&["--metrics-enabled=true"], true),
         (&["--metrics-enabled=false"], false),
+        (&["--metrics-enabled", "true"], true),
+        (&["--metrics-enabled", "false"], false),
+        (&["--metrics-enabled", "false", "--access-logs-enabled", "true"], false),
     ] {
         assert_eq!(run(args).unwrap().metrics.metrics_enabled, enabled, "{args:?}");
     }
