@@ -8,9 +8,10 @@
 //! | graffiti | 18 | phase 0 to Fulu |
 //!
 //! Proofs that a `BLOCK_V2` request has are always checked, each of them; one that cannot be checked is
-//! refused, for its sender relies on the check. The old type `BLOCK` has no proofs. From Gloas on a body holds no payload, its tree is another one,
-//! and nobody has said what could be proved in it: there is no right proof, and where one is demanded
-//! no block is signed.
+//! refused, for its sender relies on the check. Those of the old type `BLOCK` are not looked at.
+//!
+//! From Gloas on a body holds no payload, its tree is another one, and nobody has said what could be
+//! proved in it: there is no right proof, and where one is demanded no block is signed.
 
 use api_spec::MerkleProof;
 use eth_types::duty::{Duty, Message};
