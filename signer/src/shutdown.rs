@@ -1,6 +1,12 @@
 //! When the program is asked to stop.
 
+use std::time::Duration;
+
 use tokio::signal::unix::{SignalKind, signal};
+
+/// How long blocking work that was begun, such as opening a keystore, is waited for at the end, when
+/// everything else is stopped and the database is closed. One key derivation takes about a second.
+pub const BLOCKING_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Waits for Ctrl-C (SIGINT) or SIGTERM.
 ///

@@ -95,7 +95,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let mut node = Node::start(options).await?;
         tracing::info!(
             operator = %node.operator,
@@ -110,5 +110,8 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         tracing::info!("stopping");
         node.stop().await;
         asked.map(|()| ExitCode::SUCCESS)
-    })
+    });
+    // Not dropped: that would wait for blocking work however long it takes.
+    runtime.shutdown_timeout(shutdown::BLOCKING_PATIENCE);
+    outcome
 }

@@ -169,7 +169,7 @@ pub(super) fn run(args: &StandaloneArgs) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let mut node = StandaloneNode::start(options).await?;
         tracing::info!(
             network = node.network.name(),
@@ -181,7 +181,10 @@ pub(super) fn run(args: &StandaloneArgs) -> anyhow::Result<ExitCode> {
         tracing::info!("stopping");
         node.stop().await;
         asked.map(|()| ExitCode::SUCCESS)
-    })
+    });
+    // Not dropped: that would wait for blocking work however long it takes.
+    runtime.shutdown_timeout(shutdown::BLOCKING_PATIENCE);
+    outcome
 }
 
 /// `eth2` is the one of Web3Signer's subcommands that runs a signer.

@@ -43,6 +43,9 @@ impl OpenedKeystore {
 /// Why a keystore does not open.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenKeystoreError {
+    /// The program is being stopped.
+    #[error("the signer is being stopped")]
+    Stopped,
     /// The password is none.
     #[error(transparent)]
     Password(#[from] PasswordError),
@@ -69,6 +72,9 @@ pub enum AddError {
     /// A load or a reload is under way.
     #[error("keys are being loaded; try again when that is through")]
     Loading,
+    /// The program is being stopped.
+    #[error("the signer is being stopped")]
+    Stopped,
     /// A file of that name, with something else in it, is in the way.
     #[error("{} exists already with another content; move it away", path.display())]
     Exists {
@@ -92,6 +98,9 @@ pub enum RemoveError {
     /// A load or a reload is under way.
     #[error("keys are being loaded; try again when that is through")]
     Loading,
+    /// The program is being stopped.
+    #[error("the signer is being stopped")]
+    Stopped,
     /// There is no such key.
     #[error("unknown validator key {validator}")]
     Unknown {
@@ -139,7 +148,7 @@ impl KeyStore {
     /// Opens a keystore. Takes as long as its key derivation does, and waits for memory for it. Blocks.
     ///
     /// # Errors
-    /// The keystore or the password is none, or they do not fit.
+    /// The keystore or the password is none, or they do not fit; or the program is being stopped.
     pub fn open_keystore(
         &self,
         text: &str,
@@ -151,6 +160,10 @@ impl KeyStore {
         }
         let keystore = Keystore::parse(text.as_bytes())?;
         let taken = self.inner.loader.budget.take(keystore.kdf_memory_bytes());
+        // Asked after waiting for memory, right before what takes long.
+        if *self.inner.lock_stopped() {
+            return Err(OpenKeystoreError::Stopped);
+        }
         let key = WholeKey::new(keystore.decrypt(&password)?);
         drop(taken);
         Ok(OpenedKeystore { key, keystore, text: text.to_owned(), password })
@@ -171,6 +184,10 @@ impl KeyStore {
         let Some(_alone) = self.inner.begin_edit() else {
             return opened.iter().map(|_| Err(AddError::Loading)).collect();
         };
+        let stopped = self.inner.lock_stopped();
+        if *stopped {
+            return opened.iter().map(|_| Err(AddError::Stopped)).collect();
+        }
         let outcomes = opened.into_iter().map(|opened| self.add_one(opened)).collect();
         self.inner.loader.save_cache();
         self.inner.count();
@@ -217,6 +234,10 @@ impl KeyStore {
         let Some(_alone) = self.inner.begin_edit() else {
             return validators.iter().map(|_| Err(RemoveError::Loading)).collect();
         };
+        let stopped = self.inner.lock_stopped();
+        if *stopped {
+            return validators.iter().map(|_| Err(RemoveError::Stopped)).collect();
+        }
         let removed: Vec<_> =
             validators.iter().map(|validator| self.remove_one(validator)).collect();
         // Once for all: it reads every key configuration file.
@@ -285,6 +306,10 @@ fn listed(paths: &[PathBuf]) -> String {
 }
 
 impl Inner {
+    fn lock_stopped(&self) -> MutexGuard<'_, bool> {
+        self.stopped.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Keeps other edits and loads away; `None` while a load runs, which may take an hour.
     fn begin_edit(&self) -> Option<MutexGuard<'_, ()>> {
         if self.is_loading() {
@@ -568,6 +593,22 @@ mod tests {
         let error = write_files(&configs, &opened, broken).unwrap_err();
         assert!(matches!(error, AddError::Write { path, .. } if path == configs));
         assert_eq!(fs::read_dir(&configs).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn nothing_is_added_or_removed_once_the_program_stops() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = loaded(options(&dir));
+        let ((one, validator), (two, _)) = (keystore(1, "word"), keystore(2, "word"));
+        store.add(store.open_keystore(&one, "word").unwrap()).unwrap();
+        let opened = store.open_keystore(&two, "word").unwrap();
+        store.stop();
+        let again = store.open_keystore(&two, "word");
+        assert!(matches!(again, Err(OpenKeystoreError::Stopped)));
+        assert!(matches!(store.add(opened), Err(AddError::Stopped)));
+        assert!(matches!(store.remove(&validator), Err(RemoveError::Stopped)));
+        assert_eq!(fs::read_dir(dir.path().join("keys")).unwrap().count(), 3);
+        assert_eq!(keys(&store), [validator]);
     }
 
     #[test]

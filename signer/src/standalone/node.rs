@@ -125,6 +125,11 @@ impl StandaloneNode {
 
     /// Stops accepting, finishes what runs, closes the database.
     pub async fn stop(self) {
+        // First: an import may have hours to go, and whoever sent it is told.
+        let keys = self.keys;
+        if let Err(error) = tokio::task::spawn_blocking(move || keys.stop()).await {
+            tracing::error!(%error, "the keys did not stop");
+        }
         tokio::join!(self.serving.stop(), self.control.stop());
         close_slashing_db(self.db).await;
     }

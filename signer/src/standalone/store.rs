@@ -57,6 +57,8 @@ pub(super) struct Inner {
     pub(super) status: Mutex<Status>,
     /// Held by whoever changes keys from files: a load or an edit.
     pub(super) operation: Mutex<()>,
+    /// Held while files are written or removed; true once the program stops.
+    pub(super) stopped: Mutex<bool>,
     /// Is told how many keys there are whenever that changed.
     counted: Box<dyn Fn(usize) + Send + Sync>,
 }
@@ -102,6 +104,7 @@ impl KeyStore {
                 active: RwLock::default(),
                 status: Mutex::default(),
                 operation: Mutex::default(),
+                stopped: Mutex::default(),
                 counted: Box::new(counted),
             }),
         };
@@ -183,6 +186,12 @@ impl KeyStore {
         }
         self.spawn(Inner::reload);
         Ok(())
+    }
+
+    /// Lets nobody add or remove keys any more: when this returns, no key file is written or removed,
+    /// and another process may have the directory. Blocks as long as writing one part of an import takes.
+    pub fn stop(&self) {
+        *self.inner.stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
     }
 
     /// How the last reload went, or goes.
