@@ -21,7 +21,7 @@ use threshold_protocol::message::PeerMessage;
 use threshold_protocol::policy::{Policy, Validator};
 use threshold_protocol::timing::{Timing, UnixMillis};
 use threshold_protocol::{KeyIndex, OperatorIndex, OperatorSet, Quorum};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::net::{self, FrameTag, NetConfig, NetEvent, NetHandle};
 use crate::node_log;
@@ -36,6 +36,10 @@ const REQUEST_QUEUE: usize = 8192;
 
 /// Requests that wait for their signatures. Each ends within the request limit.
 const REQUESTS_WAITING: usize = 32_768;
+
+/// Old messages that are looked up in the slashing database's file at a time. A look-up and a commit
+/// take turns, and commits are what duties wait for.
+const LOOK_UPS: usize = 2;
 
 /// The longest sleep. The clock may be set while the task sleeps.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
@@ -153,6 +157,7 @@ struct Inner {
     validators: BTreeMap<PublicKey, KeyIndex>,
     public_keys: Vec<PublicKey>,
     db: SlashingDb,
+    look_ups: Arc<Semaphore>,
     status: watch::Receiver<ClusterStatus>,
     net: NetHandle,
 }
@@ -230,7 +235,8 @@ impl Cluster {
             observer,
         };
         tokio::spawn(task.run(received, events, results));
-        let inner = Inner { commands, validators: by_key, public_keys, db, status, net };
+        let look_ups = Arc::new(Semaphore::new(LOOK_UPS));
+        let inner = Inner { commands, validators: by_key, public_keys, db, look_ups, status, net };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -263,10 +269,14 @@ impl Cluster {
             Some(verdict) => verdict,
             // Something old: the disk is asked.
             None => {
+                let turns = Arc::clone(&self.inner.look_ups);
+                let turn = turns.acquire_owned().await.map_err(|_| ClusterError::Stopped)?;
                 let db = self.inner.db.clone();
-                tokio::task::spawn_blocking(move || db.check(&validator, &candidate))
-                    .await
-                    .map_err(|_| ClusterError::Stopped)?
+                let look_up = move || {
+                    let _turn = turn;
+                    db.check(&validator, &candidate)
+                };
+                tokio::task::spawn_blocking(look_up).await.map_err(|_| ClusterError::Stopped)?
             }
         };
         verdict.map(drop).map_err(ClusterError::Slashing)
