@@ -50,7 +50,7 @@ pub struct HttpArgs {
     )]
     pub http_host_allowlist: Vec<String>,
 
-    /// Origins whose web pages may use the interface, separated by commas: https://dashboard.example:3000,
+    /// Origins whose web pages may use the interface, separated by commas: `https://dashboard.example:3000`,
     /// or * for any [default: none].
     #[arg(long, value_name = "ORIGINS", value_delimiter = ',')]
     pub http_cors_origins: Vec<String>,
