@@ -4,24 +4,23 @@
 //! directory of key configuration files, for the owner only. It is an ordinary key from then on. The
 //! YAML file is written last and removed first: with it the key is there.
 
-use std::fs::{self, DirBuilder};
-use std::io;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+mod error;
+mod files;
+
+use std::path::Path;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use eth_types::PublicKey;
-use threshold::data_dir::files;
-use threshold::keystore::{Keystore, KeystoreError, Password, PasswordError};
+use threshold::data_dir::files::sync_dir;
+use threshold::keystore::{Keystore, Password};
 use threshold::share::WholeKey;
-use zeroize::Zeroizing;
 
+pub use self::error::{AddError, OpenKeystoreError, RemoveError};
+use self::files::{own_files, remove_file, write_files};
 use super::load::StoredKey;
 use super::needed::Needed;
 use super::scan::Source;
 use super::store::{Inner, KeyStore};
-
-const FILE_MODE: u32 = 0o600;
 
 /// A keystore that was opened and is not a key of the signer yet.
 #[derive(Debug)]
@@ -40,23 +39,6 @@ impl OpenedKeystore {
     }
 }
 
-/// Why a keystore does not open.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenKeystoreError {
-    /// The program is being stopped.
-    #[error("the signer is being stopped")]
-    Stopped,
-    /// The password is none.
-    #[error(transparent)]
-    Password(#[from] PasswordError),
-    /// The first line of a password file must not be blank, so such a password cannot be stored.
-    #[error("the password is blank")]
-    BlankPassword,
-    /// The keystore is none, or does not open.
-    #[error(transparent)]
-    Keystore(#[from] KeystoreError),
-}
-
 /// What became of a keystore that was to be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Added {
@@ -64,84 +46,6 @@ pub enum Added {
     Imported,
     /// The key was there already; nothing was changed.
     Duplicate,
-}
-
-/// Why a keystore was not added.
-#[derive(Debug, thiserror::Error)]
-pub enum AddError {
-    /// A load or a reload is under way.
-    #[error("keys are being loaded; try again when that is through")]
-    Loading,
-    /// The program is being stopped.
-    #[error("the signer is being stopped")]
-    Stopped,
-    /// A file of that name, with something else in it, is in the way.
-    #[error("{} exists already with another content; move it away", path.display())]
-    Exists {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A file cannot be written.
-    #[error("cannot write {}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-}
-
-/// Why a key was not removed.
-#[derive(Debug, thiserror::Error)]
-pub enum RemoveError {
-    /// A load or a reload is under way.
-    #[error("keys are being loaded; try again when that is through")]
-    Loading,
-    /// The program is being stopped.
-    #[error("the signer is being stopped")]
-    Stopped,
-    /// There is no such key.
-    #[error("unknown validator key {validator}")]
-    Unknown {
-        /// The key.
-        validator: PublicKey,
-    },
-    /// Its file is not one that is removed.
-    #[error("the key is read-only: {place} is not removed while the program runs")]
-    ReadOnly {
-        /// Where the key comes from.
-        place: Source,
-    },
-    /// The file with which the key is there cannot be removed; the key still signs.
-    #[error("cannot remove {}, so the key stays", path.display())]
-    Remove {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// The key does not sign any more and will not after a restart. These files of it are not removed:
-    /// other key files name them, or they are outside the directory of key configuration files, or some
-    /// of those cannot be read.
-    #[error(
-        "the key is removed, but not {}, which other keys or programs may need: look at that by hand",
-        listed(paths)
-    )]
-    Kept {
-        /// The files.
-        paths: Vec<PathBuf>,
-    },
-    /// The key does not sign any more and will not after a restart, but its secret is still on disk.
-    #[error("the key is removed, but {} is still there: remove it by hand", path.display())]
-    LeftOver {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
 }
 
 impl KeyStore {
@@ -199,7 +103,7 @@ impl KeyStore {
         if self.inner.active().contains_key(&validator) {
             return Ok(Added::Duplicate);
         }
-        let source = write_files(&self.inner.places.config_dir, &opened, files::sync_dir)?;
+        let source = write_files(&self.inner.places.config_dir, &opened, sync_dir)?;
         let OpenedKeystore { key, keystore, text, password } = opened;
         let loader = &self.inner.loader;
         let fingerprint = loader.fingerprint(text.as_bytes(), &password);
@@ -301,10 +205,6 @@ impl KeyStore {
     }
 }
 
-fn listed(paths: &[PathBuf]) -> String {
-    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" and ")
-}
-
 impl Inner {
     fn lock_stopped(&self) -> MutexGuard<'_, bool> {
         self.stopped.lock().unwrap_or_else(PoisonError::into_inner)
@@ -319,88 +219,12 @@ impl Inner {
     }
 }
 
-/// The files of an added key: YAML, keystore, password.
-fn own_files(dir: &Path, validator: &PublicKey) -> [PathBuf; 3] {
-    ["yaml", "json", "password"].map(|extension| dir.join(format!("{validator}.{extension}")))
-}
-
-/// Writes the three files, the YAML file last, and puts them on the disk with `sync`. On an error what
-/// was written is removed again.
-fn write_files(
-    dir: &Path,
-    opened: &OpenedKeystore,
-    sync: impl Fn(&Path) -> io::Result<()>,
-) -> Result<Source, AddError> {
-    let at = |path: &Path, source| AddError::Write { path: path.to_owned(), source };
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|source| at(dir, source))?;
-    let name = opened.validator().to_string();
-    let [config, keystore, password] = own_files(dir, &opened.validator());
-    let yaml = format!(
-        "type: file-keystore\nkeyType: BLS\nkeystoreFile: {name}.json\n\
-         keystorePasswordFile: {name}.password\n"
-    );
-    let secret = Zeroizing::new(opened.password.expose().to_owned());
-    let contents = [(&keystore, opened.text.as_str()), (&password, &secret), (&config, &yaml)];
-    let mut written = Vec::new();
-    for (path, content) in contents {
-        let outcome = match files::write_new(path, content.as_bytes(), FILE_MODE) {
-            // Left behind by an import or a removal that was cut off.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                match has_content(path, content.as_bytes()) {
-                    true => continue,
-                    false => Err(AddError::Exists { path: path.clone() }),
-                }
-            }
-            other => other.map_err(|source| at(path, source)),
-        };
-        written.push(path);
-        if let Err(error) = outcome {
-            // What exists with another content is not ours to remove.
-            if matches!(error, AddError::Exists { .. }) {
-                written.pop();
-            }
-            take_back(&written);
-            return Err(error);
-        }
-    }
-    if let Err(error) = sync(dir) {
-        take_back(&written);
-        return Err(at(dir, error));
-    }
-    Ok(Source::Keystore { config, document: 0, alone: true, keystore, password })
-}
-
-/// Removes files that were written, the YAML file first: with it the key would be there after a restart.
-fn take_back(written: &[&PathBuf]) {
-    for path in written.iter().rev() {
-        if let Err(error) = fs::remove_file(path)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::error!(%error, "{} could not be taken back: remove it by hand", path.display());
-        }
-    }
-}
-
-fn has_content(path: &Path, expected: &[u8]) -> bool {
-    files::read_bounded(path, expected.len() as u64)
-        .is_ok_and(|content| content.as_slice() == expected)
-}
-
-/// Removes a file and waits until that is on disk. One that is not there is removed.
-fn remove_file(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-        Ok(()) => match path.parent() {
-            Some(parent) => files::sync_dir(parent),
-            None => Ok(()),
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::{fs, io};
+
     use tempfile::TempDir;
+    use threshold::data_dir::files;
     use threshold::keystore::KdfCost;
     use threshold_protocol::bls::SecretKey;
 

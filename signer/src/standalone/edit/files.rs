@@ -1,0 +1,94 @@
+//! The files of a key that was added: a YAML file that names its keystore and its password.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use eth_types::PublicKey;
+use threshold::data_dir::files;
+use zeroize::Zeroizing;
+
+use super::{AddError, OpenedKeystore};
+use crate::standalone::scan::Source;
+
+const FILE_MODE: u32 = 0o600;
+
+/// The files of an added key: YAML, keystore, password.
+pub(super) fn own_files(dir: &Path, validator: &PublicKey) -> [PathBuf; 3] {
+    ["yaml", "json", "password"].map(|extension| dir.join(format!("{validator}.{extension}")))
+}
+
+/// Writes the three files, the YAML file last, and puts them on the disk with `sync`. On an error what
+/// was written is removed again.
+pub(super) fn write_files(
+    dir: &Path,
+    opened: &OpenedKeystore,
+    sync: impl Fn(&Path) -> io::Result<()>,
+) -> Result<Source, AddError> {
+    let at = |path: &Path, source| AddError::Write { path: path.to_owned(), source };
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|source| at(dir, source))?;
+    let name = opened.validator().to_string();
+    let [config, keystore, password] = own_files(dir, &opened.validator());
+    let yaml = format!(
+        "type: file-keystore\nkeyType: BLS\nkeystoreFile: {name}.json\n\
+         keystorePasswordFile: {name}.password\n"
+    );
+    let secret = Zeroizing::new(opened.password.expose().to_owned());
+    let contents = [(&keystore, opened.text.as_str()), (&password, &secret), (&config, &yaml)];
+    let mut written = Vec::new();
+    for (path, content) in contents {
+        let outcome = match files::write_new(path, content.as_bytes(), FILE_MODE) {
+            // Left behind by an import or a removal that was cut off.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                match has_content(path, content.as_bytes()) {
+                    true => continue,
+                    false => Err(AddError::Exists { path: path.clone() }),
+                }
+            }
+            other => other.map_err(|source| at(path, source)),
+        };
+        written.push(path);
+        if let Err(error) = outcome {
+            // What exists with another content is not ours to remove.
+            if matches!(error, AddError::Exists { .. }) {
+                written.pop();
+            }
+            take_back(&written);
+            return Err(error);
+        }
+    }
+    if let Err(error) = sync(dir) {
+        take_back(&written);
+        return Err(at(dir, error));
+    }
+    Ok(Source::Keystore { config, document: 0, alone: true, keystore, password })
+}
+
+/// Removes files that were written, the YAML file first: with it the key would be there after a restart.
+fn take_back(written: &[&PathBuf]) {
+    for path in written.iter().rev() {
+        if let Err(error) = fs::remove_file(path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::error!(%error, "{} could not be taken back: remove it by hand", path.display());
+        }
+    }
+}
+
+fn has_content(path: &Path, expected: &[u8]) -> bool {
+    files::read_bounded(path, expected.len() as u64)
+        .is_ok_and(|content| content.as_slice() == expected)
+}
+
+/// Removes a file and waits until that is on disk. One that is not there is removed.
+pub(super) fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => match path.parent() {
+            Some(parent) => files::sync_dir(parent),
+            None => Ok(()),
+        },
+    }
+}
