@@ -1,12 +1,31 @@
-//! When the program is asked to stop.
+//! The program's run from its start to when it is asked to stop.
 
+use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// How long blocking work that was begun, such as opening a keystore, is waited for at the end, when
 /// everything else is stopped and the database is closed. One key derivation takes about a second.
-pub const BLOCKING_PATIENCE: Duration = Duration::from_secs(5);
+const BLOCKING_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Runs `program` on all cores to its end, and blocking work that it began for [`BLOCKING_PATIENCE`] more.
+///
+/// # Errors
+/// The runtime cannot be started, or the program's own error.
+pub fn run_to_end(
+    program: impl Future<Output = anyhow::Result<ExitCode>>,
+) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let outcome = runtime.block_on(program);
+    // Not dropped: that would wait for blocking work however long it takes.
+    runtime.shutdown_timeout(BLOCKING_PATIENCE);
+    outcome
+}
 
 /// Waits for Ctrl-C (SIGINT) or SIGTERM.
 ///

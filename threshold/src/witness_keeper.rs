@@ -51,8 +51,8 @@ impl WitnessKeeper {
             Ok(()) => {}
             Err(TrySendError::Full(job)) => tracing::error!(
                 operator = %job.operator,
-                "more than {QUEUE} witnessed duties wait for the disk: one is not kept and not sent; \
-                 ask for it again"
+                "more than {QUEUE} witnessed duties wait for the disk: one is not kept, and the connected \
+                 peers are not told; ask for it again"
             ),
             Err(TrySendError::Disconnected(_)) => {
                 tracing::error!("the thread that keeps witnessed duties has ended");
@@ -88,7 +88,7 @@ fn run(mut file: WitnessFile, mut known: BTreeSet<Name>, jobs: &Receiver<Job>, t
                 tracing::error!(
                     reason,
                     %operator,
-                    "a witnessed duty is not kept, so it is not sent either; ask for it again"
+                    "a witnessed duty is not kept, so the connected peers are not told; ask for it again"
                 );
                 continue;
             }

@@ -97,11 +97,7 @@ pub(super) struct DemoArgs {
 pub(super) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let log = LogArgs { log_level: args.log_level.clone(), log_format: LogFormat::Console };
     telemetry::init(&log)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
-    runtime.block_on(demo(args))
+    shutdown::run_to_end(demo(args))
 }
 
 async fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::ValueEnum;
 use threshold::cluster_file::WalletSignatures;
 use threshold::data_dir::{LoadOptions, SecretPermissions};
@@ -91,11 +90,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         accept_restored_database: args.node.accept_restored_database,
         block_proofs: args.blocks,
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
-    let outcome = runtime.block_on(async {
+    shutdown::run_to_end(async {
         let mut node = Node::start(options).await?;
         tracing::info!(
             operator = %node.operator,
@@ -110,8 +105,5 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         tracing::info!("stopping");
         node.stop().await;
         asked.map(|()| ExitCode::SUCCESS)
-    });
-    // Not dropped: that would wait for blocking work however long it takes.
-    runtime.shutdown_timeout(shutdown::BLOCKING_PATIENCE);
-    outcome
+    })
 }

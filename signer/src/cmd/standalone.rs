@@ -165,11 +165,7 @@ pub(super) fn run(args: &StandaloneArgs) -> anyhow::Result<ExitCode> {
         accept_restored_database: args.keys.accept_restored_database,
         block_rule: args.blocks.rule()?,
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
-    let outcome = runtime.block_on(async {
+    shutdown::run_to_end(async {
         let mut node = StandaloneNode::start(options).await?;
         tracing::info!(
             network = node.network.name(),
@@ -181,10 +177,7 @@ pub(super) fn run(args: &StandaloneArgs) -> anyhow::Result<ExitCode> {
         tracing::info!("stopping");
         node.stop().await;
         asked.map(|()| ExitCode::SUCCESS)
-    });
-    // Not dropped: that would wait for blocking work however long it takes.
-    runtime.shutdown_timeout(shutdown::BLOCKING_PATIENCE);
-    outcome
+    })
 }
 
 /// `eth2` is the one of Web3Signer's subcommands that runs a signer.

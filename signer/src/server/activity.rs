@@ -36,6 +36,10 @@ pub(super) struct Activity {
     /// A request was read in full at least once.
     proven: AtomicBool,
     http2: AtomicBool,
+    /// The body of the last request was not read to its end.
+    body_left: AtomicBool,
+    /// The connection has to end soon.
+    hurried: AtomicBool,
 }
 
 /// Why a connection is closed by the server.
@@ -58,6 +62,8 @@ impl Activity {
             body_progress: AtomicU64::new(0),
             proven: AtomicBool::new(false),
             http2: AtomicBool::new(false),
+            body_left: AtomicBool::new(false),
+            hurried: AtomicBool::new(false),
         })
     }
 
@@ -66,6 +72,7 @@ impl Activity {
         self.http2.store(http2, Relaxed);
         self.proven.store(true, Relaxed);
         self.header_since.store(NOT, Relaxed);
+        self.body_left.store(false, Relaxed);
         self.requests_running.fetch_add(1, Relaxed);
         RequestGuard(Arc::clone(self))
     }
@@ -74,7 +81,20 @@ impl Activity {
     pub(super) fn body(self: &Arc<Self>) -> BodyGuard {
         self.body_progress.store(self.now(), Relaxed);
         self.bodies_coming.fetch_add(1, Relaxed);
-        BodyGuard(Arc::clone(self))
+        BodyGuard { activity: Arc::clone(self), arrived: false }
+    }
+
+    /// The connection is told to end and does not wait for its client.
+    pub(super) fn hurry(&self) {
+        self.hurried.store(true, Relaxed);
+    }
+
+    /// Whether the client may still be sending a body that nobody reads, and is given time for it. HTTP/2
+    /// tells it to stop.
+    pub(super) fn lingers(&self) -> bool {
+        let [left, http2, hurried] =
+            [&self.body_left, &self.http2, &self.hurried].map(|flag| flag.load(Relaxed));
+        left && !http2 && !hurried
     }
 
     /// How willingly the connection is given up for a new one: first those that never sent a request or
@@ -153,12 +173,26 @@ impl Drop for RequestGuard {
 
 /// A body that is on its way.
 #[derive(Debug)]
-pub(super) struct BodyGuard(Arc<Activity>);
+pub(super) struct BodyGuard {
+    activity: Arc<Activity>,
+    arrived: bool,
+}
+
+impl BodyGuard {
+    /// The body was read to its end, or broke off.
+    pub(super) fn arrived(mut self) {
+        self.arrived = true;
+    }
+}
 
 impl Drop for BodyGuard {
     fn drop(&mut self) {
-        self.0.body_progress.store(self.0.now(), Relaxed);
-        self.0.bodies_coming.fetch_sub(1, Relaxed);
+        let activity = &self.activity;
+        if !self.arrived {
+            activity.body_left.store(true, Relaxed);
+        }
+        activity.body_progress.store(activity.now(), Relaxed);
+        activity.bodies_coming.fetch_sub(1, Relaxed);
     }
 }
 

@@ -35,8 +35,9 @@ impl HttpBody for Arriving {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
-        if matches!(polled, Poll::Ready(None | Some(Err(_)))) || self.body.is_end_stream() {
-            self.coming = None;
+        let over = matches!(polled, Poll::Ready(None | Some(Err(_)))) || self.body.is_end_stream();
+        if over && let Some(coming) = self.coming.take() {
+            coming.arrived();
         }
         polled
     }

@@ -22,6 +22,7 @@ use tower::ServiceExt;
 use super::activity::{Activity, Expired, Watched};
 use super::arriving::Arriving;
 use super::connections::Place;
+use super::lingering::Lingering;
 use super::{HANDSHAKE_TIMEOUT, HEADER_TIMEOUT, ServerOptions};
 use crate::metrics::Throttle;
 use crate::tls::{self, ServerTls};
@@ -95,6 +96,7 @@ pub(super) async fn run(setup: Arc<Setup>, stream: TcpStream, address: SocketAdd
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY");
     }
+    let stream = Lingering::new(stream, Arc::clone(&place.activity));
     let Some(tls) = setup.options.tls.clone() else {
         let client = ClientAddress { address, name: None };
         return serve(&setup, stream, client, &place).await;
@@ -116,11 +118,12 @@ pub(super) async fn run(setup: Arc<Setup>, stream: TcpStream, address: SocketAdd
 async fn handshake(
     setup: &Setup,
     tls: &ServerTls,
-    stream: TcpStream,
+    stream: Lingering<TcpStream>,
     address: SocketAddr,
-) -> Option<TlsStream<TcpStream>> {
+) -> Option<TlsStream<Lingering<TcpStream>>> {
     // Silence holds no place among the handshakes; it counts as an idle connection.
-    let waited = tokio::time::timeout(setup.options.idle_timeout, stream.readable()).await;
+    let waited =
+        tokio::time::timeout(setup.options.idle_timeout, stream.get_ref().readable()).await;
     if !matches!(waited, Ok(Ok(()))) {
         return None;
     }
@@ -171,6 +174,7 @@ where
         ended = connection.as_mut() => Some(ended),
         reason = told_to_end => {
             tracing::trace!(?reason, "connection is told to end");
+            activity.hurry();
             connection.as_mut().graceful_shutdown();
             match reason {
                 // It is in the middle of nothing that would be worth finishing.

@@ -1,5 +1,6 @@
 //! Over real sockets: keep-alive, HTTP/2 without TLS, shutdown.
 
+use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -264,6 +265,42 @@ async fn what_is_not_http_is_answered_with_400_and_harms_nobody() {
     let mut next = running.connect().await;
     next.write_all(b"GET /upcheck HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     read_until(&mut next, "OK").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_sends_all_before_it_reads_gets_the_reason_of_a_refusal() {
+    const LENGTH: usize = 40 << 20;
+    let running = Running::start(Fake::signing()).await;
+    let sign = format!("/api/v1/eth2/sign/{KEY}");
+    let length = format!("Content-Length: {LENGTH}\r\n\r\n");
+    let chunked = format!("Transfer-Encoding: chunked\r\n\r\n{LENGTH:x}\r\n");
+    let compressed = format!("Content-Encoding: gzip\r\n{length}");
+    let cases = [
+        (&*sign, "localhost", &length, "413", "longer than"),
+        (&sign, "localhost", &chunked, "413", "longer than"),
+        (&sign, "localhost", &compressed, "415", "gzip"),
+        ("/nothing", "localhost", &length, "404", "/nothing"),
+        ("/upcheck", "evil.example", &length, "403", "not authorized"),
+    ];
+    for (path, host, rest, status, words) in cases {
+        let header = format!("POST {path} HTTP/1.1\r\nHost: {host}\r\n{rest}");
+        // A chance of a reset, not each time: how much of the body is in the socket differs.
+        for _ in 0..5 {
+            let (request, address) = (header.clone(), running.address);
+            let answer = tokio::task::spawn_blocking(move || {
+                let mut stream = std::net::TcpStream::connect(address).unwrap();
+                stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                stream.set_write_timeout(Some(PATIENCE)).unwrap();
+                stream.write_all(request.as_bytes()).unwrap();
+                stream.write_all(&vec![b' '; LENGTH])?;
+                let mut answer = String::new();
+                stream.read_to_string(&mut answer).map(|_| answer)
+            });
+            let answer = answer.await.unwrap().unwrap_or_else(|error| panic!("{header}: {error}"));
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+            assert!(answer.contains(words), "{answer}");
+        }
+    }
 }
 
 #[tokio::test]

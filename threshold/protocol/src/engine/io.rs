@@ -120,8 +120,9 @@ pub enum Output {
         operator: OperatorIndex,
         /// The part.
         witness: Witness,
-        /// Send it to every connected peer once it is kept, and not at all if it cannot be: what
-        /// others were told must not be forgotten.
+        /// Send it to every connected peer once it is kept. If it cannot be kept they are not told, and
+        /// whoever asked has to ask again; a peer that connects while this process runs gets it all the
+        /// same. No harm comes of that: it is what this node's operator asked for.
         tell: bool,
     },
     /// Something to log and count.
