@@ -110,6 +110,9 @@ impl Backend for ClusterBackend {
     }
 
     fn alive(&self) -> Result<(), String> {
+        if !self.cluster.slashing_db().is_running() {
+            return Err("the slashing database's thread has ended".to_owned());
+        }
         // The node's task holds the sending side for as long as it runs.
         match self.cluster.watch_status().has_changed() {
             Ok(_) => Ok(()),

@@ -9,7 +9,7 @@ mod activity;
 mod arriving;
 mod connection;
 mod connections;
-mod lingering;
+pub(crate) mod lingering;
 
 use std::io;
 use std::sync::Arc;

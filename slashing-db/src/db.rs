@@ -251,6 +251,13 @@ impl SlashingDb {
         self.inner.shared.failure().map_or(Ok(()), Err)
     }
 
+    /// Whether the thread that records still runs. If it has panicked, nothing is recorded any more, as
+    /// [`Self::health`] says, and only a new start mends that.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        held(&self.inner.thread).as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
     /// Finishes what is queued, empties the write-ahead log and closes the file. Other clones of the
     /// handle get [`RecordError::Closed`] from then on.
     pub fn close(self) {

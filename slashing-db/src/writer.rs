@@ -240,10 +240,12 @@ mod tests {
         };
         let path = directory.path().join("db");
         let db = SlashingDb::open(&path, &identity, Options::default()).unwrap();
+        assert!(db.is_running());
         let ended = db.run(|_, _| -> rusqlite::Result<()> { panic!("as the test wants") });
         assert!(ended.is_err());
-        // Waits for the thread.
-        db.clone().close();
+        while db.is_running() {
+            std::thread::yield_now();
+        }
         let failure = db.health().unwrap_err();
         assert!(failure.reason.contains("panicked"), "{failure}");
     }

@@ -271,6 +271,48 @@ async fn keystores_are_imported_one_by_one_and_stay_over_a_restart() {
     }
 }
 
+/// The keys that the answer calls imported are there, and no others, however far the stop let it come.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_in_the_middle_of_a_long_import_leaves_what_the_answer_says() {
+    const KEYS: u8 = 110;
+    let mut signer = Signer::started().await;
+    let password = Password::new(PASSWORD).unwrap();
+    // The second round of 64 takes long enough to be met by the stop.
+    let cost = KdfCost::Pbkdf2 { rounds: 1 << 15 };
+    let sent: Vec<_> = (1..=KEYS)
+        .map(|number| {
+            let keystore = Keystore::encrypt(&secret(number), &password, cost, PATH).unwrap();
+            (keystore.to_json().unwrap(), PASSWORD)
+        })
+        .collect();
+    let manager = signer.manager();
+    let importing = tokio::spawn(async move { manager.import(&sent, None).await });
+    let keys_dir = signer.path("keys");
+    let begun = std::time::Instant::now();
+    while fs::read_dir(&keys_dir).map_or(0, Iterator::count) == 0 {
+        assert!(begun.elapsed() < tests::PATIENCE, "no key is imported");
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    signer.stop();
+
+    let items = importing.await.unwrap();
+    assert_eq!(items.len(), usize::from(KEYS));
+    let mut imported: Vec<_> = (1..=KEYS)
+        .zip(&items)
+        .filter(|(_, (status, _))| status == "imported")
+        .map(|(number, _)| secret(number).public_key())
+        .collect();
+    assert!(!imported.is_empty(), "{items:?}");
+    assert!(imported.len() < usize::from(KEYS), "it was not stopped in the middle");
+    for (status, message) in &items {
+        assert!(status == "imported" || message.contains("being stopped"), "{status}: {message}");
+    }
+    imported.sort_unstable();
+    signer.start(&[]).await;
+    assert_eq!(signer.listed().await, imported);
+    signer.stop();
+}
+
 fn hex_of(key: &PublicKey) -> String {
     key.to_string().trim_start_matches("0x").to_owned()
 }

@@ -32,6 +32,7 @@ use super::wire::{
 };
 use super::work::{Maintenance, WorkError};
 use crate::server::SHUTDOWN_GRACE;
+use crate::server::lingering::{Lingering, UntilClientEnds};
 
 /// Commands at once; a person starts them one by one.
 const MAX_CONNECTIONS: usize = 16;
@@ -97,6 +98,7 @@ pub async fn serve(socket: ControlSocket, app: Router, stop: impl Future<Output 
             accepted = socket.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
                 Ok(stream) => {
                     let service = TowerToHyperService::new(app.clone());
+                    let stream = Lingering::new(stream, UntilClientEnds);
                     let connection = http1::Builder::new()
                         .timer(TokioTimer::new())
                         // A command asks once.
@@ -416,4 +418,32 @@ pub(super) fn with_cause(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_whose_rest_does_not_come_is_given_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let begun = tokio::time::Instant::now();
+        let parts = futures::stream::iter([Ok::<_, Infallible>("{\"met")])
+            .chain(futures::stream::pending());
+        let error = spool(dir.path(), Some(1000), Body::from_stream(parts)).await.unwrap_err();
+        assert_eq!(error.status(), StatusCode::REQUEST_TIMEOUT, "{error}");
+        assert_eq!(begun.elapsed().as_secs(), STALLED_AFTER.as_secs());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_not_as_long_as_announced_is_not_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        for text in ["short", "longer than announced"] {
+            let error = spool(dir.path(), Some(10), Body::from(text)).await.unwrap_err();
+            assert_eq!(error.status(), StatusCode::BAD_REQUEST, "{error}");
+        }
+        let mut file = spool(dir.path(), Some(5), Body::from("whole")).await.unwrap();
+        assert_eq!(io::read_to_string(&mut file).unwrap(), "whole");
+    }
 }

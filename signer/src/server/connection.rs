@@ -118,9 +118,9 @@ pub(super) async fn run(setup: Arc<Setup>, stream: TcpStream, address: SocketAdd
 async fn handshake(
     setup: &Setup,
     tls: &ServerTls,
-    stream: Lingering<TcpStream>,
+    stream: Lingering<TcpStream, Arc<Activity>>,
     address: SocketAddr,
-) -> Option<TlsStream<Lingering<TcpStream>>> {
+) -> Option<TlsStream<Lingering<TcpStream, Arc<Activity>>>> {
     // Silence holds no place among the handshakes; it counts as an idle connection.
     let waited =
         tokio::time::timeout(setup.options.idle_timeout, stream.get_ref().readable()).await;

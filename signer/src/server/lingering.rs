@@ -25,12 +25,34 @@ const MOST: usize = 2 * crate::body::BODY_LIMIT;
 /// Bytes thrown away at once.
 const CHUNK: usize = 16 * 1024;
 
-/// A stream whose end waits for what the client is still sending, if a request's body was not read to its
-/// end. It goes below TLS: what is thrown away need not be decrypted.
+/// Knows whether the client may still be sending what nobody will read.
+pub(crate) trait Lingers {
+    /// Asked when the stream ends, and while it waits for its client.
+    fn lingers(&self) -> bool;
+}
+
+impl Lingers for Arc<Activity> {
+    fn lingers(&self) -> bool {
+        Activity::lingers(self)
+    }
+}
+
+/// Of a stream that carries one request: its client ends it when it has the answer.
 #[derive(Debug)]
-pub(super) struct Lingering<S> {
+pub(crate) struct UntilClientEnds;
+
+impl Lingers for UntilClientEnds {
+    fn lingers(&self) -> bool {
+        true
+    }
+}
+
+/// A stream whose end waits for what the client is still sending. It goes below TLS: what is thrown away
+/// need not be decrypted.
+#[derive(Debug)]
+pub(crate) struct Lingering<S, L> {
     stream: S,
-    activity: Arc<Activity>,
+    lingers: L,
     state: State,
 }
 
@@ -46,9 +68,9 @@ enum State {
     Closed,
 }
 
-impl<S> Lingering<S> {
-    pub(super) const fn new(stream: S, activity: Arc<Activity>) -> Self {
-        Self { stream, activity, state: State::Open }
+impl<S, L> Lingering<S, L> {
+    pub(crate) const fn new(stream: S, lingers: L) -> Self {
+        Self { stream, lingers, state: State::Open }
     }
 
     pub(super) const fn get_ref(&self) -> &S {
@@ -92,21 +114,21 @@ fn poll_discard<S: AsyncRead + Unpin>(
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Lingering<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin, L: Lingers> Lingering<S, L> {
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             match &mut self.state {
                 State::Open => {
                     std::task::ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
                     self.state =
-                        if self.activity.lingers() { State::discarding() } else { State::Closed };
+                        if self.lingers.lingers() { State::discarding() } else { State::Closed };
                 }
                 State::Discarding { until, longest, left } => {
                     let (ended, any) = poll_discard(&mut self.stream, cx, left);
                     if any {
                         until.as_mut().reset((Instant::now() + SILENCE).min(*longest));
                     }
-                    let over = ended.is_ready() || !self.activity.lingers();
+                    let over = ended.is_ready() || !self.lingers.lingers();
                     if !over && until.as_mut().poll(cx).is_pending() {
                         return Poll::Pending;
                     }
@@ -118,7 +140,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Lingering<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Lingering<S> {
+impl<S: AsyncRead + Unpin, L: Unpin> AsyncRead for Lingering<S, L> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -128,7 +150,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Lingering<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin, L: Lingers + Unpin> AsyncWrite for Lingering<S, L> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -165,7 +187,7 @@ mod tests {
     use super::*;
 
     /// A stream whose last request's body was not read, and the client's end.
-    fn refused() -> (Lingering<DuplexStream>, DuplexStream, Arc<Activity>) {
+    fn refused() -> (Lingering<DuplexStream, Arc<Activity>>, DuplexStream, Arc<Activity>) {
         let (client, server) = duplex(CHUNK);
         let activity = Activity::new();
         drop(activity.body());
@@ -173,7 +195,7 @@ mod tests {
     }
 
     /// How long the server's end takes.
-    async fn ending(mut server: Lingering<DuplexStream>) -> Duration {
+    async fn ending(mut server: Lingering<DuplexStream, Arc<Activity>>) -> Duration {
         let begun = Instant::now();
         server.shutdown().await.unwrap();
         begun.elapsed()

@@ -99,11 +99,14 @@ impl Signing {
         &self.db
     }
 
-    /// Whether all threads run.
+    /// Whether all threads run, the database's as well.
     ///
     /// # Errors
     /// One has ended, which only a fault in the program makes it do.
     pub fn alive(&self) -> Result<(), String> {
+        if !self.db.is_running() {
+            return Err("the slashing database's thread has ended".to_owned());
+        }
         match self.threads.iter().filter(|thread| thread.is_finished()).count() {
             0 => Ok(()),
             ended => Err(format!("{ended} of {} signing threads have ended", self.threads.len())),

@@ -184,6 +184,46 @@ async fn a_file_without_its_length_is_not_taken_and_the_next_one_is() {
     assert_eq!(records::read(&dir).len(), 1);
 }
 
+/// What is sent while it is refused must not hide why.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_too_long_is_refused_with_the_reason_while_it_is_still_sent() {
+    let mut cluster = cluster().validators(1).start().await;
+    let (folder, dir) = (Folder::new(), cluster.data_dir(0));
+    let endless = folder.file("endless.json", "");
+    // It takes no room on the disk.
+    fs::OpenOptions::new().write(true).open(&endless).unwrap().set_len(65 << 30).unwrap();
+    for _ in 0..10 {
+        let finished = import(&dir, &endless);
+        let reason = refusal(&finished);
+        assert!(reason.contains("has more than the 68719476736 bytes"), "{reason}");
+    }
+    cluster.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_come_at_once_are_taken_one_after_the_other_and_all_count() {
+    const FILES: u64 = 6;
+    const BLOCKS: u64 = 2_000;
+    let mut cluster = cluster().validators(2).start().await;
+    let (folder, dir) = (Folder::new(), cluster.data_dir(0));
+    let root = cluster.chain().network().genesis_validators_root();
+    let commands = (0..FILES).map(|number| {
+        // Half of each file is in the next one as well, and of both validators.
+        let from = 1_000_000_000 + number * BLOCKS / 2;
+        let slots: Vec<_> = (from..from + BLOCKS).collect();
+        let entries = [0, 1].map(|key| with_roots(entry(&cluster.key(key), &slots, &[])));
+        let path = folder.file(&format!("{number}.json"), &file(root, &entries));
+        let dir = dir.clone();
+        tokio::task::spawn_blocking(move || import(&dir, &path))
+    });
+    for finished in futures::future::join_all(commands).await {
+        assert_done(&finished.unwrap());
+    }
+    cluster.stop();
+    let recorded = records::read(&dir);
+    assert_eq!(recorded.len() as u64, 2 * (FILES + 1) * BLOCKS / 2);
+}
+
 /// The entry with a root of its own for every block.
 fn with_roots(mut entry: Value) -> Value {
     for block in entry.pointer_mut("/signed_blocks").unwrap().as_array_mut().unwrap() {

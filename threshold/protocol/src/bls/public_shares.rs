@@ -61,6 +61,17 @@ pub enum PublicSharesError {
         /// t.
         threshold: u8,
     },
+    /// They are shares of this key, but fewer than the threshold are enough.
+    #[error(
+        "the public shares of validator {key} were dealt for a lower threshold: fewer than {threshold} \
+         operators could sign"
+    )]
+    LowerThreshold {
+        /// The validator's public key.
+        key: PublicKey,
+        /// t.
+        threshold: u8,
+    },
 }
 
 impl PublicShares {
@@ -124,8 +135,8 @@ impl PublicShares {
     }
 }
 
-/// Checks that every one of the n public shares, operator 1 first, lies on the polynomial of degree t-1
-/// whose value at 0 is the group key.
+/// Checks that every one of the n public shares, operator 1 first, lies on a polynomial of degree t-1, and
+/// no lower one, whose value at 0 is the group key.
 ///
 /// # Errors
 /// See [`PublicSharesError`].
@@ -167,24 +178,33 @@ fn parse(
 }
 
 /// The values at 0, 1, .. n belong to a polynomial of degree below t exactly if their t-th finite
-/// differences are all zero.
+/// differences are all zero, and of degree t-1 if those before them are not. With a lower degree fewer than
+/// t operators have the key, and two quorums need not share an honest one.
 fn check_polynomial(
     points: &Points,
     group: &PublicKey,
     threshold: Threshold,
 ) -> Result<(), PublicSharesError> {
+    let (key, threshold) = (*group, threshold.threshold());
     let mut values: Vec<G1Projective> = std::iter::once(&points.group)
         .chain(&points.shares)
         .map(G1Projective::from_affine)
         .collect();
-    for _ in 0..threshold.threshold() {
-        values = values.iter().zip(values.iter().skip(1)).map(|(a, b)| b.minus(a)).collect();
+    for _ in 1..threshold {
+        values = differences(&values);
     }
-    if values.iter().all(G1Projective::is_infinity) {
-        Ok(())
-    } else {
-        Err(PublicSharesError::Polynomial { key: *group, threshold: threshold.threshold() })
+    if !differences(&values).iter().all(G1Projective::is_infinity) {
+        return Err(PublicSharesError::Polynomial { key, threshold });
     }
+    // They are all the same.
+    if values.first().is_some_and(G1Projective::is_infinity) {
+        return Err(PublicSharesError::LowerThreshold { key, threshold });
+    }
+    Ok(())
+}
+
+fn differences(values: &[G1Projective]) -> Vec<G1Projective> {
+    values.iter().zip(values.iter().skip(1)).map(|(a, b)| b.minus(a)).collect()
 }
 
 /// The group key from t or more public shares; those beyond t have to agree with the first t.

@@ -182,6 +182,25 @@ fn lock_dealt_for_a_higher_threshold_is_refused() {
     assert!(check_public_shares(&validator.key.public_key(), &shares, lower).is_err());
 }
 
+/// A polynomial of a lower degree: fewer than t of the shares would be enough.
+#[test]
+fn lock_dealt_for_a_lower_threshold_is_refused() {
+    for (n, dealt, claimed) in [(4, 3, 4), (7, 4, 5), (7, 4, 7), (7, 6, 7)] {
+        let validator = Validator::new(n, dealt, 1);
+        let key = validator.key.public_key();
+        let shares = public_shares(&validator.shares);
+        let threshold = Threshold::new(n, claimed).unwrap();
+        let error = PublicSharesError::LowerThreshold { key, threshold: claimed };
+        assert_eq!(check_public_shares(&key, &shares, threshold), Err(error));
+        assert_eq!(PublicShares::new(&key, &shares, threshold).unwrap_err(), error);
+    }
+    // All the same: each operator would have the whole key.
+    let key = Validator::new(4, 3, 1).key.public_key();
+    let threshold = Threshold::new(4, 3).unwrap();
+    let error = PublicSharesError::LowerThreshold { key, threshold: 3 };
+    assert_eq!(check_public_shares(&key, &[key; 4], threshold), Err(error));
+}
+
 #[test]
 fn lock_with_points_that_are_no_keys_names_the_operator() {
     let validator = Validator::new(4, 3, 1);
