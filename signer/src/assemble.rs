@@ -9,7 +9,7 @@ use anyhow::Context;
 use eth_types::network::Network;
 use eth_types::{PublicKey, Root};
 use prometheus::Registry;
-use slashing_db::{Identity, Options, Pruning, SlashingDb};
+use slashing_db::{Identity, SlashingDb};
 use threshold::cluster_file::VerifiedLock;
 use threshold::data_dir::{self, LoadOptions, NodeKeys};
 use threshold::net::{Multiaddr, NetConfig, PeerInfo};
@@ -24,7 +24,7 @@ use threshold_protocol::{OperatorIndex, Quorum};
 use crate::block_proof::BlockProofArgs;
 use crate::cluster_backend::ClusterBackend;
 use crate::cluster_metrics::ClusterMetrics;
-use crate::config::{HttpArgs, KeyManagerArgs, MetricsArgs, P2pArgs};
+use crate::config::{HttpArgs, KeyManagerArgs, MetricsArgs, P2pArgs, SlashingArgs};
 use crate::control::Control;
 use crate::control::keys::KeyMap;
 use crate::keymanager::KeyManagerApi;
@@ -57,8 +57,8 @@ pub struct NodeOptions {
     pub policy: Policy,
     /// How to look at the data directory.
     pub load: LoadOptions,
-    /// Sign with a slashing database that looks restored from an old copy.
-    pub accept_restored_database: bool,
+    /// How the slashing database is used.
+    pub slashing: SlashingArgs,
     /// What blocks have to prove.
     pub block_proofs: BlockProofArgs,
 }
@@ -99,13 +99,8 @@ impl Node {
         let metrics = Arc::new(Metrics::register(&registry)?);
         let cluster_metrics = ClusterMetrics::register(&registry)?;
 
-        let db = open_slashing_db(
-            &options.data_dir,
-            &network,
-            Some(lock_hash),
-            options.accept_restored_database,
-        )
-        .await?;
+        let db = open_slashing_db(&options.data_dir, &network, Some(lock_hash), &options.slashing)
+            .await?;
         metrics.follow(&db);
 
         let control = Control::start(&options.data_dir, db.clone(), KeyMap::of_lock(&keys.lock))?;
@@ -171,7 +166,7 @@ pub(crate) async fn open_slashing_db(
     data_dir: &Path,
     network: &Network,
     cluster_lock_hash: Option<Root>,
-    accept_restored: bool,
+    args: &SlashingArgs,
 ) -> anyhow::Result<SlashingDb> {
     let identity = Identity {
         genesis_validators_root: network.genesis_validators_root(),
@@ -179,8 +174,7 @@ pub(crate) async fn open_slashing_db(
         cluster_lock_hash,
     };
     let path = data_dir.join(SLASHING_DB_FILE);
-    let pruning = Pruning { slots_per_epoch: network.slots_per_epoch(), ..Pruning::default() };
-    let options = Options { accept_restored, pruning: Some(pruning), ..Options::default() };
+    let options = args.options(network.slots_per_epoch());
     let db = tokio::task::spawn_blocking(move || SlashingDb::open(&path, &identity, options));
     Ok(db.await??)
 }

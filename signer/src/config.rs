@@ -11,6 +11,7 @@
 
 mod key_manager;
 mod network;
+mod slashing;
 mod source;
 mod tls;
 mod yaml;
@@ -24,6 +25,7 @@ use eth_types::Root;
 
 pub use self::key_manager::KeyManagerArgs;
 pub use self::network::NetworkArgsError;
+pub use self::slashing::SlashingArgs;
 pub use self::source::{CONFIG_FILE_NAME, ConfigError, parse};
 pub use self::tls::{TlsArgs, TlsArgsError};
 use crate::server::{IDLE_TIMEOUT, MAX_CONNECTIONS};
@@ -262,14 +264,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_default_of_the_http_options_is_what_they_are_without_being_given() {
+    fn the_defaults_of_options_are_what_they_are_without_being_given() {
         #[derive(clap::Parser)]
         struct Command {
             #[command(flatten)]
             http: HttpArgs,
+            #[command(flatten)]
+            slashing: SlashingArgs,
         }
-        let parsed = <Command as clap::Parser>::parse_from(["synod"]).http;
-        assert_eq!(format!("{parsed:?}"), format!("{:?}", HttpArgs::default()));
+        let Command { http, slashing } = <Command as clap::Parser>::parse_from(["synod"]);
+        assert_eq!(format!("{http:?}"), format!("{:?}", HttpArgs::default()));
+        assert_eq!(format!("{slashing:?}"), format!("{:?}", SlashingArgs::default()));
     }
 
     #[test]

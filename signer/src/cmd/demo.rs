@@ -26,7 +26,9 @@ use threshold_protocol::policy::Policy;
 use self::duties::Case;
 use crate::assemble::{Node, NodeOptions};
 use crate::block_proof::BlockProofArgs;
-use crate::config::{HttpArgs, KeyManagerArgs, LogArgs, LogFormat, LogLevel, MetricsArgs, P2pArgs};
+use crate::config::{
+    HttpArgs, KeyManagerArgs, LogArgs, LogFormat, LogLevel, MetricsArgs, P2pArgs, SlashingArgs,
+};
 use crate::{shutdown, telemetry};
 
 /// How long the nodes may take to find each other.
@@ -220,7 +222,7 @@ fn node_options(dir: &Path, http_port: u16, peers: &[String], network: &Network)
         policy: Policy::default(),
         load: LoadOptions::default(),
         block_proofs: BlockProofArgs::default(),
-        accept_restored_database: false,
+        slashing: SlashingArgs::default(),
     }
 }
 

@@ -11,7 +11,7 @@ use threshold_protocol::policy::Policy;
 use crate::assemble::{Node, NodeOptions};
 use crate::block_proof::BlockProofArgs;
 use crate::config::{
-    DataArgs, HttpArgs, KeyManagerArgs, LogArgs, MetricsArgs, NetworkArgs, P2pArgs,
+    DataArgs, HttpArgs, KeyManagerArgs, LogArgs, MetricsArgs, NetworkArgs, P2pArgs, SlashingArgs,
 };
 use crate::{shutdown, telemetry};
 
@@ -24,6 +24,8 @@ pub(super) struct RunArgs {
     node: NodeArgs,
     #[command(flatten)]
     blocks: BlockProofArgs,
+    #[command(flatten)]
+    slashing: SlashingArgs,
     #[command(flatten)]
     http: HttpArgs,
     #[command(flatten)]
@@ -52,11 +54,6 @@ struct NodeArgs {
     /// What to co-sign for other operators' validator clients.
     #[arg(long, value_name = "POLICY", value_enum, default_value_t = Cosign::All)]
     cosign: Cosign,
-
-    /// Sign with a slashing database that looks restored from an old copy. Import a newer export first,
-    /// or wait two epochs.
-    #[arg(long)]
-    accept_restored_database: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -87,7 +84,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
             wallets: WalletSignatures::default(),
             permissions: SecretPermissions::Refuse,
         },
-        accept_restored_database: args.node.accept_restored_database,
+        slashing: args.slashing.clone(),
         block_proofs: args.blocks,
     };
     shutdown::run_to_end(async {

@@ -9,7 +9,9 @@ use eth_types::network::NETWORK_NAMES;
 
 use super::web3signer::Web3SignerOptions;
 use crate::block_proof::{BlockProofArgs, BlockRule};
-use crate::config::{DataArgs, HttpArgs, KeyManagerArgs, LogArgs, MetricsArgs, NetworkArgs};
+use crate::config::{
+    DataArgs, HttpArgs, KeyManagerArgs, LogArgs, MetricsArgs, NetworkArgs, SlashingArgs,
+};
 use crate::standalone::node::{StandaloneNode, StandaloneOptions};
 use crate::standalone::store::{DEFAULT_LOAD_MEMORY, Keystores, Passwords, Places, StoreOptions};
 use crate::{shutdown, telemetry};
@@ -27,6 +29,8 @@ pub(super) struct StandaloneArgs {
     keys: KeyArgs,
     #[command(flatten)]
     blocks: BlockArgs,
+    #[command(flatten)]
+    slashing: SlashingArgs,
     #[command(flatten)]
     http: HttpArgs,
     #[command(flatten)]
@@ -87,11 +91,6 @@ struct KeyArgs {
     /// Memory for opening keystores, in MiB. A scrypt keystore takes 256; one is always opened.
     #[arg(long, value_name = "MIB", default_value_t = DEFAULT_LOAD_MEMORY / MIB)]
     key_load_memory: u64,
-
-    /// Sign with a slashing database that looks restored from an old copy. Import a newer export first,
-    /// or wait two epochs.
-    #[arg(long)]
-    accept_restored_database: bool,
 }
 
 /// What blocks have to prove.
@@ -162,7 +161,7 @@ pub(super) fn run(args: &StandaloneArgs) -> anyhow::Result<ExitCode> {
             cache: args.keys.key_cache,
             load_memory: args.keys.key_load_memory.saturating_mul(MIB),
         },
-        accept_restored_database: args.keys.accept_restored_database,
+        slashing: args.slashing.clone(),
         block_rule: args.blocks.rule()?,
     };
     shutdown::run_to_end(async {

@@ -120,8 +120,6 @@ static OPTIONS: &[ForeignOption] = &[
     ignored("slashing-protection-db-health-check-timeout-milliseconds"),
     ignored("slashing-protection-db-health-check-interval-milliseconds"),
     ignored("Xslashing-protection-db-connection-pool-enabled"),
-    ignored("slashing-protection-pruning-enabled"),
-    ignored("slashing-protection-pruning-epochs-to-keep"),
     ignored("slashing-protection-pruning-slots-per-epoch"),
     ignored("slashing-protection-pruning-interval"),
     ignored("slashing-protection-pruning-at-boot-enabled"),

@@ -17,7 +17,7 @@ use super::signing::Signing;
 use super::store::{KeyStore, StoreOptions};
 use crate::assemble::{close_slashing_db, open_slashing_db};
 use crate::block_proof::BlockRule;
-use crate::config::{HttpArgs, KeyManagerArgs, MetricsArgs};
+use crate::config::{HttpArgs, KeyManagerArgs, MetricsArgs, SlashingArgs};
 use crate::control::Control;
 use crate::control::keys::KeyMap;
 use crate::keymanager::KeyManagerApi;
@@ -44,8 +44,8 @@ pub struct StandaloneOptions {
     pub key_manager: KeyManagerArgs,
     /// The keys.
     pub keys: StoreOptions,
-    /// Sign with a slashing database that looks restored from an old copy.
-    pub accept_restored_database: bool,
+    /// How the slashing database is used.
+    pub slashing: SlashingArgs,
     /// What blocks have to prove.
     pub block_rule: BlockRule,
 }
@@ -81,9 +81,7 @@ impl StandaloneNode {
         let registry = Registry::new();
         let metrics = Arc::new(Metrics::register(&registry)?);
         let network = options.network;
-        let db =
-            open_slashing_db(&options.data_dir, &network, None, options.accept_restored_database)
-                .await?;
+        let db = open_slashing_db(&options.data_dir, &network, None, &options.slashing).await?;
         metrics.follow(&db);
 
         let control = Control::start(&options.data_dir, db.clone(), KeyMap::any())?;

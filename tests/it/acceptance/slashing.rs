@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use eth_types::{Epoch, Root};
 use serde_json::{Value, json};
-use tests::{Ask, Connection, Finished, Standalone};
+use tests::{Ask, Connection, Finished, Standalone, interchange};
 
 use super::samples::slot_of;
 use super::{KEY, key, sign_path, signer_on, staged_chain, started_on};
@@ -180,6 +181,50 @@ async fn pruning_options_are_taken_and_no_pruning_lets_anything_through() {
         let _ = refused(&mut connection, &Ask::block(signer.chain(), slot, 2)).await;
     }
     let _ = signed(&mut connection, &vote(&signer, 72, 73, 1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn as_much_history_is_kept_as_the_options_say() {
+    const VOTES: u64 = 600;
+    const KEPT: usize = 20;
+    let mut signer = signer_on(staged_chain());
+    let votes: Vec<_> = (1..=VOTES).map(|target| (target - 1, target)).collect();
+    let root = signer.chain().network().genesis_validators_root();
+    let from = signer.path("history.json");
+    fs::write(&from, interchange::file(root, &[interchange::entry(&key(), &[], &votes)])).unwrap();
+    assert_ended(&protection(&signer, &["import", "--from", from.to_str().unwrap()]));
+    // Exports overwrite nothing: each has a file of its own.
+    let kept = |signer: &Standalone, number: u32| {
+        let to = signer.path(&format!("export-{number}.json"));
+        assert_ended(&protection(signer, &["export", "--to", to.to_str().unwrap()]));
+        read(&to)["data"][0]["signed_attestations"].as_array().unwrap().len()
+    };
+
+    signer.option("--slashing-protection-pruning-enabled=false");
+    signer.start_loaded().await;
+    let mut connection = signer.connect().await;
+    let _ = signed(&mut connection, &vote(&signer, VOTES, VOTES + 1, 1)).await;
+    // Several times what the background work waits for.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(kept(&signer, 0), 601);
+    signer.stop();
+    signer.drop_option();
+
+    signer.option(format!("--slashing-protection-pruning-epochs-to-keep={KEPT}"));
+    signer.start_loaded().await;
+    for number in 1.. {
+        assert!(number < 60, "nothing is pruned");
+        // Nothing is pruned while it is exported: there has to be time between.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        // And a watermark where history is cut.
+        if kept(&signer, number) <= KEPT + 1 {
+            break;
+        }
+    }
+    let mut connection = signer.connect().await;
+    for target in [2, VOTES / 2, VOTES + 1] {
+        let _ = refused(&mut connection, &vote(&signer, target - 1, target, 2)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
