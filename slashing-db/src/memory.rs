@@ -86,6 +86,8 @@ pub(crate) struct Validator {
     /// The highest of each, journal included.
     pub(crate) peak: Marks,
     pub(crate) contradictory: bool,
+    /// Whether a message of it was signed here, so that its history up to then is whole.
+    pub(crate) signed: bool,
     /// Blocks still in the journal.
     pub(crate) blocks: Vec<SignedBlock>,
     /// Attestations still in the journal.
@@ -105,6 +107,7 @@ impl Validator {
             archived: Marks::default(),
             peak: Marks::default(),
             contradictory: false,
+            signed: false,
             blocks: Vec::new(),
             votes: Vec::new(),
             stored_checksum: 0,
@@ -145,6 +148,7 @@ impl Validator {
 
     /// Notes a message that was judged new.
     pub(crate) fn note(&mut self, candidate: &Candidate) {
+        self.signed = true;
         match *candidate {
             Candidate::Block { slot, signing_root } => {
                 self.blocks.push(SignedBlock { slot, signing_root: Some(signing_root) });

@@ -166,7 +166,7 @@ impl SlashingDb {
             }
         }
         writer.votes(validator.votes.iter().copied().filter(|vote| votes.keep(vote)))?;
-        writer.votes(votes.watermark())
+        writer.votes(votes.at_the_watermark())
     }
 }
 
@@ -190,9 +190,11 @@ impl Blocks {
         Self { limits, lowest: None }
     }
 
-    /// A block below the watermark would lower the importer's.
+    /// A block below the watermark would lower the importer's. One at a slot of which nothing is signed any
+    /// more is the one without a root that stands for that: others take two of a slot for slashable.
     fn keep(&mut self, block: &SignedBlock) -> bool {
-        let kept = self.limits.low.slot.is_none_or(|low| block.slot >= low);
+        let kept = self.limits.low.slot.is_none_or(|low| block.slot >= low)
+            && self.limits.strict.slot.is_none_or(|strict| block.slot > strict);
         if kept {
             self.lowest = Some(self.lowest.map_or(block.slot, |lowest| lowest.min(block.slot)));
         }
@@ -201,7 +203,7 @@ impl Blocks {
 
     fn watermark(&self) -> Option<SignedBlock> {
         let low = self.limits.low.slot?;
-        (self.lowest != Some(low) || self.limits.strict.slot == Some(low)).then(|| bare_block(low))
+        (self.lowest != Some(low)).then(|| bare_block(low))
     }
 }
 
@@ -211,34 +213,46 @@ struct Votes {
     lowest: Option<Span>,
     /// The highest source of those that are left out.
     left_out: Option<Epoch>,
+    /// Those with the watermark's target.
+    at_low: Vec<SignedAttestation>,
 }
 
 impl Votes {
     fn new(limits: Limits) -> Self {
-        Self { limits, lowest: None, left_out: None }
+        Self { limits, lowest: None, left_out: None, at_low: Vec::new() }
     }
 
     /// A vote with a target below the watermark would lower the importer's. Its source still counts:
-    /// a vote around it would be slashable.
+    /// a vote around it would be slashable. What becomes of one at the watermark is seen at the end.
     fn keep(&mut self, vote: &SignedAttestation) -> bool {
-        if self.limits.low.span.is_some_and(|low| vote.target < low.target) {
+        let low = self.limits.low.span.map(|low| low.target);
+        if low.is_some_and(|low| vote.target < low) {
             self.left_out = self.left_out.max(Some(vote.source));
             return false;
         }
         let lowest = self.lowest.get_or_insert_with(|| vote.span());
         lowest.source = lowest.source.min(vote.source);
         lowest.target = lowest.target.min(vote.target);
+        if low == Some(vote.target) {
+            self.at_low.push(*vote);
+            return false;
+        }
         true
     }
 
-    /// One vote without a root at the watermark's target refuses what the watermark and the votes left
-    /// out refuse: a lower source surrounds it, a target not above it is at or below the lowest.
-    fn watermark(&self) -> Option<SignedAttestation> {
-        let low = self.limits.low.span?;
+    /// The votes at the watermark if they say all about it. Otherwise one without a root in their place, as
+    /// others take two of a target for slashable: it refuses what the watermark, the votes left out and
+    /// those at it refuse. A lower source surrounds it, a target not above it is at or below the lowest.
+    fn at_the_watermark(self) -> Vec<SignedAttestation> {
+        let Some(low) = self.limits.low.span else { return self.at_low };
         let source = self.left_out.map_or(low.source, |left_out| left_out.max(low.source));
         let told = self.lowest == Some(low) && source == low.source;
         let strict = self.limits.strict.span.is_some_and(|strict| strict.target == low.target);
-        (!told || strict).then(|| bare_vote(Span { source, target: low.target }))
+        if told && !strict {
+            return self.at_low;
+        }
+        let source = self.at_low.iter().map(|vote| vote.source).fold(source, Epoch::max);
+        vec![bare_vote(Span { source, target: low.target })]
     }
 }
 

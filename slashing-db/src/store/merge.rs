@@ -70,6 +70,9 @@ impl Store {
 
 /// Sets the watermarks that the whole file brings, before its first record.
 fn open_part(part: &Part, validator: &mut Validator, strategy: Strategy) {
+    if part.first && validator.signed {
+        validator.low = validator.low.max(beyond(validator.peak, part.low));
+    }
     validator.low = validator.low.or(part.low);
     if strategy == Strategy::Minimal {
         validator.low = validator.low.max(part.peak);
@@ -78,6 +81,19 @@ fn open_part(part: &Part, validator: &mut Validator, strategy: Strategy) {
         // What an import that was never finished left stays refused for good.
         validator.floor = validator.floor.max(validator.guard);
         validator.guard = part.peak;
+    }
+}
+
+/// What of a file's lowest numbers is above everything known.
+///
+/// A validator's history is whole up to the last message that was signed here. A file that begins above it
+/// was made elsewhere since, and may have been pruned: whatever it has not may have been signed there. So
+/// conditions 2, 4 and 5 of EIP-3076 hold for the file by itself. A validator that never signed here has
+/// only files, which are taken for parts of one history, as the tests of EIP-3076 want it.
+fn beyond(peak: Marks, low: Marks) -> Marks {
+    Marks {
+        slot: low.slot.filter(|low| peak.slot.is_some_and(|peak| *low > peak)),
+        span: low.span.filter(|low| peak.span.is_some_and(|peak| low.target > peak.target)),
     }
 }
 

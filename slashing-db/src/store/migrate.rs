@@ -5,18 +5,20 @@ use std::path::Path;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use self::keep_copy::keep_copy;
+use self::note_signed::note_signed;
 use self::pack_journal::pack_journal;
 use crate::error::OpenError;
 use crate::store::{log, schema};
 
 mod keep_copy;
+mod note_signed;
 mod pack_journal;
 
 /// One step: from the version before to the next.
 pub(crate) type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 
 /// The steps of this program: the first leads from version 1 to 2.
-pub(crate) const MIGRATIONS: &[Migration] = &[pack_journal];
+pub(crate) const MIGRATIONS: &[Migration] = &[pack_journal, note_signed];
 
 /// Brings a file of schema `version` to `1 + migrations.len()`.
 pub(crate) fn migrate(

@@ -52,7 +52,9 @@ CREATE TABLE validators (
     peak_source INTEGER,
     peak_target INTEGER,
     -- 1 where an import brought votes that surround each other.
-    contradictory INTEGER NOT NULL
+    contradictory INTEGER NOT NULL,
+    -- 1 where a message in `blocks` or `attestations` was signed here.
+    signed INTEGER NOT NULL
 ) STRICT;
 
 -- What was signed last, in the order of signing: a batch is an append. Moved to the two tables below

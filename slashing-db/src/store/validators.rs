@@ -16,7 +16,7 @@ pub(crate) fn read(
     let mut statement = conn.prepare(
         "SELECT id, public_key, low_slot, low_source, low_target, floor_slot, floor_source,
                 floor_target, guard_slot, guard_source, guard_target, peak_slot, peak_source,
-                peak_target, contradictory
+                peak_target, contradictory, signed
          FROM validators ORDER BY id",
     )?;
     let mut rows = statement.query([])?;
@@ -32,6 +32,7 @@ pub(crate) fn read(
         validator.archived = marks(row, 11)?;
         validator.peak = validator.archived;
         validator.contradictory = row.get(14)?;
+        validator.signed = row.get(15)?;
         validator.stored_checksum = checksum(&validator);
         digest = digest.wrapping_add(validator.stored_checksum);
         let id = validator.id;
@@ -49,6 +50,7 @@ pub(crate) struct ValidatorRow {
     public_key: PublicKey,
     marks: [Option<i64>; 12],
     contradictory: bool,
+    signed: bool,
 }
 
 impl ValidatorRow {
@@ -62,6 +64,7 @@ impl ValidatorRow {
             public_key: validator.public_key,
             marks: all_marks(validator),
             contradictory: validator.contradictory,
+            signed: validator.signed,
         }
     }
 
@@ -70,12 +73,12 @@ impl ValidatorRow {
         let mut statement = conn.prepare_cached(
             "INSERT INTO validators (id, public_key, contradictory, low_slot, low_source,
                  low_target, floor_slot, floor_source, floor_target, guard_slot, guard_source,
-                 guard_target, peak_slot, peak_source, peak_target)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+                 guard_target, peak_slot, peak_source, peak_target, signed)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
              ON CONFLICT (id) DO UPDATE SET contradictory = ?3, low_slot = ?4, low_source = ?5,
                  low_target = ?6, floor_slot = ?7, floor_source = ?8, floor_target = ?9,
                  guard_slot = ?10, guard_source = ?11, guard_target = ?12, peak_slot = ?13,
-                 peak_source = ?14, peak_target = ?15",
+                 peak_source = ?14, peak_target = ?15, signed = ?16",
         )?;
         statement.raw_bind_parameter(1, self.id)?;
         statement.raw_bind_parameter(2, self.public_key.as_bytes().as_slice())?;
@@ -83,6 +86,7 @@ impl ValidatorRow {
         for (parameter, mark) in (4..).zip(self.marks) {
             statement.raw_bind_parameter(parameter, mark)?;
         }
+        statement.raw_bind_parameter(16, self.signed)?;
         statement.raw_execute().map(|_| ())
     }
 }
@@ -101,5 +105,7 @@ fn checksum(validator: &Validator) -> i64 {
         .number(validator.id)
         .bytes(validator.public_key.as_bytes())
         .number(validator.contradictory.into());
-    all_marks(validator).into_iter().fold(checksum, Checksum::optional).finish()
+    let checksum = all_marks(validator).into_iter().fold(checksum, Checksum::optional);
+    // Rows from before `signed` was there count as signed, and keep their checksums.
+    if validator.signed { checksum.finish() } else { checksum.number(0).finish() }
 }

@@ -186,6 +186,53 @@ fn an_import_never_makes_signable_what_was_refused() {
     assert!(copy.check(&key(1), &block(30, 1)).is_err());
 }
 
+/// The key was used elsewhere meanwhile, and what the file does not have may have been pruned there.
+#[test]
+fn a_file_that_begins_above_what_was_signed_here_leaves_nothing_signable_between() {
+    let elsewhere = file(&entry(
+        key(1),
+        r#"{"slot": "75"}, {"slot": "80"}"#,
+        r#"{"source_epoch": "74", "target_epoch": "75"}, {"source_epoch": "79", "target_epoch": "80"}"#,
+    ));
+    let between = [block(50, 1), block(75, 1), vote(19, 50, 1), vote(49, 50, 1), vote(73, 81, 1)];
+    let above = [block(76, 1), block(81, 1), vote(80, 81, 1), vote(75, 77, 1)];
+    for journal_rows in [1, 1000] {
+        let place = Place::new();
+        let mut options = options();
+        options.journal_rows = journal_rows;
+        let db = place.open_with(options.clone());
+        for number in 10..20 {
+            record(&db, key(1), block(number, number)).unwrap();
+            record(&db, key(1), vote(number, number + 1, number)).unwrap();
+        }
+        db.close();
+        let db = place.open_with(options.clone());
+        // A part of what is known leaves no gap.
+        import(&db, &export(&db)).unwrap();
+        assert_eq!(db.check(&key(1), &block(50, 1)), Ok(Safe::New));
+        import(&db, &elsewhere).unwrap();
+        db.close();
+        let db = place.open_with(options);
+        for candidate in between {
+            assert!(db.check(&key(1), &candidate).is_err(), "{candidate:?}");
+        }
+        for candidate in above {
+            assert_eq!(db.check(&key(1), &candidate), Ok(Safe::New), "{candidate:?}");
+        }
+        assert_eq!(db.check(&key(1), &block(15, 15)), Ok(Safe::SameData));
+    }
+
+    // Of a validator that never signed here both files are parts of one history.
+    let place = Place::new();
+    let db = place.open();
+    let first = r#"{"source_epoch": "10", "target_epoch": "11"}"#;
+    import(&db, &file(&entry(key(1), r#"{"slot": "10"}"#, first))).unwrap();
+    import(&db, &elsewhere).unwrap();
+    for candidate in [block(50, 1), vote(49, 50, 1)] {
+        assert_eq!(db.check(&key(1), &candidate), Ok(Safe::New), "{candidate:?}");
+    }
+}
+
 #[test]
 fn a_file_of_many_transactions_is_the_same_as_one_of_few() {
     let place = Place::new();

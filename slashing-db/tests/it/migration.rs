@@ -3,13 +3,17 @@
 use std::fs;
 
 use rusqlite::Connection;
-use slashing_db::{Access, Identity, OpenError, Options, SlashingDb};
+use slashing_db::{Access, Identity, OpenError, Options, Refusal, SlashingDb};
 
-use crate::common::{Place, identity, options};
+use crate::common::{Place, block, identity, import, options};
 
 /// Made by a node of a demonstration cluster that signed a block of slot 1 and a vote for epoch 0, with
 /// schema 1.
 const SCHEMA_1: &[u8] = include_bytes!("fixtures/schema-1.sqlite");
+
+/// Made by a signer that imported a block of slot 100 and a vote for epoch 2, and signed a vote for epoch 10,
+/// with schema 2.
+const SCHEMA_2: &[u8] = include_bytes!("fixtures/schema-2.sqlite");
 
 /// What that node signed, as an export says it.
 const SIGNED: [&str; 2] = [
@@ -37,7 +41,7 @@ fn the_first_schemas_records_are_kept_and_a_copy_of_the_file_too() {
     for record in SIGNED {
         assert!(told.contains(record), "{record} is not in {told}");
     }
-    assert_eq!(db.status().unwrap().schema_version, 2);
+    assert_eq!(db.status().unwrap().schema_version, 3);
     assert_eq!(db.status().unwrap().journal_rows, 2);
     db.close();
 
@@ -48,6 +52,32 @@ fn the_first_schemas_records_are_kept_and_a_copy_of_the_file_too() {
     let copy = format!("{}.schema-1", place.path().display());
     assert_eq!(fs::read(&copy).unwrap(), SCHEMA_1);
     assert!(!fs::exists(format!("{copy}.1")).unwrap());
+}
+
+/// Which of its records were imported is not known any more: all count as signed.
+#[test]
+fn the_second_schemas_records_are_kept_and_count_as_signed() {
+    let place = Place::new();
+    fs::write(place.path(), SCHEMA_2).unwrap();
+    let identity = Identity::stored(&place.path()).unwrap().unwrap();
+    let db = SlashingDb::open(&place.path(), &identity, maintained()).unwrap();
+    assert_eq!(db.status().unwrap().schema_version, 3);
+    let told = exported(&db);
+    for record in [
+        r#""slot":"100""#,
+        r#""source_epoch":"1","target_epoch":"2""#,
+        r#""source_epoch":"9","target_epoch":"10""#,
+    ] {
+        assert!(told.contains(record), "{record} is not in {told}");
+    }
+    let key = db.watermarks(None).unwrap().validators[0].validator;
+    let later = told.replace(r#""slot":"100""#, r#""slot":"200""#);
+    import(&db, &later).unwrap();
+    let refusal = db.check(&key, &block(150, 1)).unwrap_err();
+    assert!(matches!(refusal, Refusal::BlockBelowWatermark { .. }), "{refusal}");
+    db.close();
+    let db = SlashingDb::open(&place.path(), &identity, maintained()).unwrap();
+    assert!(db.check(&key, &block(150, 1)).is_err());
 }
 
 #[test]

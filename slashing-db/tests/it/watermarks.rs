@@ -1,5 +1,6 @@
 //! Watermarks, and pruning, which raises them.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
@@ -80,6 +81,40 @@ fn whoever_imports_an_export_keeps_to_the_raised_watermark() {
     for candidate in [block(11, 1), vote(6, 10, 1)] {
         assert_eq!(db.check(&key(1), &candidate), Ok(Safe::New));
         assert_eq!(copy.check(&key(1), &candidate), Ok(Safe::New));
+    }
+}
+
+/// Others take two records of one slot or target for slashable and refuse the key.
+#[test]
+fn an_export_has_one_record_for_each_slot_and_target_wherever_a_watermark_is() {
+    let votes = [(1, 2), (2, 4), (4, 5), (5, 8)];
+    for raised in (0..10).flat_map(|target| (0..=target).map(move |source| (source, target))) {
+        let (source, target) = raised;
+        let (place, other) = (Place::new(), Place::new());
+        let db = place.open();
+        for (source, target) in votes {
+            record(&db, key(1), vote(source, target, 1)).unwrap();
+            record(&db, key(1), block(target, 1)).unwrap();
+        }
+        db.raise_watermark(marks(target, source, target), None).unwrap();
+        let text = export(&db);
+        let file: serde_json::Value = serde_json::from_str(&text).unwrap();
+        for (list, duty) in [("signed_blocks", "slot"), ("signed_attestations", "target_epoch")] {
+            let records = file["data"][0][list].as_array().unwrap();
+            let duties: BTreeSet<&str> =
+                records.iter().map(|record| record[duty].as_str().unwrap()).collect();
+            assert_eq!(duties.len(), records.len(), "raised to {raised:?}: {text}");
+        }
+        // And whoever imports it signs nothing that is refused here.
+        let copy = other.open();
+        import(&copy, &text).unwrap();
+        let votes = (0..12).flat_map(|target| (0..=target).map(move |source| (source, target)));
+        let candidates = votes.map(|(source, target)| vote(source, target, 1));
+        for candidate in candidates.chain((0..12).map(|slot| block(slot, 1))) {
+            if copy.check(&key(1), &candidate).is_ok() {
+                assert!(db.check(&key(1), &candidate).is_ok(), "{raised:?}: {candidate:?}");
+            }
+        }
     }
 }
 

@@ -40,6 +40,8 @@ pub(crate) struct Validator {
     low: Marks,
     floor: Marks,
     minimal: bool,
+    /// Whether a message was signed here.
+    signed: bool,
 }
 
 impl Validator {
@@ -112,6 +114,7 @@ impl Validator {
 
     /// Puts a signed message on the list.
     pub(crate) fn note(&mut self, candidate: &Candidate) {
+        self.signed = true;
         match *candidate {
             Candidate::Block { slot, signing_root } => {
                 self.blocks.push((slot.as_u64(), Some(number(signing_root))));
@@ -137,8 +140,19 @@ impl Validator {
             self.low = self.low.max(Marks { slot: highest_slot, vote });
             return;
         }
-        self.low.slot = self.low.slot.or_else(|| blocks.iter().map(|(slot, _)| *slot).min());
-        self.low.vote = self.low.vote.or_else(|| sources().min().zip(targets().min()));
+        let lowest_slot = blocks.iter().map(|(slot, _)| *slot).min();
+        let lowest_vote = sources().min().zip(targets().min());
+        // A file that begins above what was signed here: conditions 2, 4 and 5 for the file alone.
+        let known = self.peak();
+        let above = Marks {
+            slot: lowest_slot.filter(|low| known.slot.is_some_and(|peak| *low > peak)),
+            vote: lowest_vote.filter(|(_, low)| known.vote.is_some_and(|(_, peak)| *low > peak)),
+        };
+        if self.signed {
+            self.low = self.low.max(above);
+        }
+        self.low.slot = self.low.slot.or(lowest_slot);
+        self.low.vote = self.low.vote.or(lowest_vote);
         self.blocks.extend(blocks);
         self.votes.extend(votes);
     }
