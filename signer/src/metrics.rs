@@ -24,7 +24,7 @@ use slashing_db::{Answered, SlashingDb};
 
 pub use self::edge::{ConnectionMetrics, LimitMetrics};
 use self::summary::Summary;
-pub(crate) use self::throttle::Throttle;
+pub(crate) use self::throttle::{NewsThrottle, Throttle};
 use crate::error::{ApiError, Refusal};
 
 /// Upper bounds of the latency buckets in seconds, from 100 us to the time after which every client

@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 pub use self::connection::ClientAddress;
 use self::connection::Setup;
 use self::connections::Connections;
-use crate::metrics::{ConnectionMetrics, Throttle};
+use crate::metrics::{ConnectionMetrics, NewsThrottle};
 use crate::tls::ServerTls;
 
 /// How long a connection may be idle unless an option says otherwise. Clients keep idle connections for up
@@ -36,7 +36,7 @@ pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// TLS handshakes at once; others wait with what they have sent. Each holds tens of kilobytes.
 const MAX_HANDSHAKES: usize = 1024;
-/// Clients that are refused for their certificate are told of this often in the log.
+/// A client that is refused for its certificate again and again is told of this often in the log.
 const REFUSALS_LOG_INTERVAL: Duration = Duration::from_secs(1);
 /// Connections at once unless an option says otherwise. Nimbus opens one for each validator: this is
 /// enough for 10,000 of them.
@@ -88,7 +88,7 @@ pub async fn serve(
         handshakes: Semaphore::new(MAX_HANDSHAKES),
         options,
         draining,
-        refusals_logged: Throttle::new(REFUSALS_LOG_INTERVAL),
+        refusals_logged: NewsThrottle::new(REFUSALS_LOG_INTERVAL),
     });
     let mut tasks = JoinSet::new();
 

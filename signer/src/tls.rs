@@ -2,7 +2,8 @@
 //! anew while the server runs.
 //!
 //! [`ServerTls`] holds the configuration that new connections get. [`ServerTls::reload`] replaces it with
-//! what the files hold then; if they cannot be used, the old one stays. [`ServerTls::watch`] does so when a
+//! what the files hold then; if they cannot be used, the old one stays. A list of known clients that is
+//! empty by then can be used: it admits nobody. [`ServerTls::watch`] does so when a
 //! file changes. Connections that are open keep what they began with.
 
 mod clients;
@@ -81,7 +82,7 @@ impl ServerTls {
     /// See [`TlsError`].
     pub fn open(files: TlsFiles) -> Result<Self, TlsError> {
         let seen = Mutex::new(files.stamps());
-        let current = RwLock::new(read(&files)?);
+        let current = RwLock::new(read(&files, Reading::Start)?);
         Ok(Self { inner: Arc::new(Inner { files, current, seen }) })
     }
 
@@ -110,7 +111,7 @@ impl ServerTls {
     pub fn reload(&self) -> Result<(), TlsError> {
         // Kept also if they cannot be used: they are read again when they have changed.
         *self.seen() = self.inner.files.stamps();
-        let read = read(&self.inner.files)?;
+        let read = read(&self.inner.files, Reading::Again)?;
         *self.inner.current.write().unwrap_or_else(PoisonError::into_inner) = read;
         Ok(())
     }
@@ -175,7 +176,7 @@ fn stamp(path: &Path) -> Option<Stamp> {
     Some((metadata.modified().ok()?, metadata.len()))
 }
 
-fn read(files: &TlsFiles) -> Result<Current, TlsError> {
+fn read(files: &TlsFiles, reading: Reading) -> Result<Current, TlsError> {
     // Named here, since other crates of the program may bring other providers along.
     let provider = Arc::new(ring::default_provider());
     let refused = |source| TlsError::Refused { files: Box::new(files.clone()), source };
@@ -185,7 +186,7 @@ fn read(files: &TlsFiles) -> Result<Current, TlsError> {
         // Teku and Nimbus speak TLS 1.2 only.
         .with_protocol_versions(&[&TLS13, &TLS12])
         .map_err(refused)?;
-    let builder = match clients::verifier(&files.clients, &provider)? {
+    let builder = match clients::verifier(&files.clients, reading, &provider)? {
         Some(verifier) => builder.with_client_cert_verifier(verifier),
         None => builder.with_no_client_auth(),
     };
@@ -193,6 +194,15 @@ fn read(files: &TlsFiles) -> Result<Current, TlsError> {
         builder.with_single_cert(identity.certificates, identity.key).map_err(refused)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Current { config: Arc::new(config), expiry: identity.expiry })
+}
+
+/// When the files are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// Before anything is served: what admits nobody is a mistake.
+    Start,
+    /// While the server runs: what admits nobody any more may be meant so, and has to count.
+    Again,
 }
 
 fn warn_of_expiry(files: &IdentityFiles, expiry: Expiry) {

@@ -24,7 +24,7 @@ use super::arriving::Arriving;
 use super::connections::Place;
 use super::lingering::Lingering;
 use super::{HANDSHAKE_TIMEOUT, HEADER_TIMEOUT, ServerOptions};
-use crate::metrics::Throttle;
+use crate::metrics::NewsThrottle;
 use crate::tls::{self, ServerTls};
 
 /// An HTTP/2 connection is asked for a sign of life this often: one whose client is gone without a word
@@ -64,7 +64,7 @@ pub(super) struct Setup {
     pub(super) handshakes: Semaphore,
     pub(super) options: ServerOptions,
     pub(super) draining: watch::Receiver<bool>,
-    pub(super) refusals_logged: Throttle,
+    pub(super) refusals_logged: NewsThrottle,
 }
 
 /// How connections speak HTTP.
@@ -142,8 +142,9 @@ async fn handshake(
         metrics.handshake_failed(reason);
     }
     // An operator who sets up client certificates needs to see why they are refused, and not for each of
-    // thousands of connections.
-    if reason == tls::CLIENT_CERTIFICATE && setup.refusals_logged.allows() {
+    // thousands of connections. The text names the certificate.
+    let told = (address.ip(), &error);
+    if reason == tls::CLIENT_CERTIFICATE && setup.refusals_logged.allows(told) {
         tracing::warn!(client = %address, "TLS client refused: {error}");
     } else {
         tracing::debug!(client = %address, reason, error, "TLS handshake failed");

@@ -18,10 +18,10 @@ use tokio_rustls::rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore,
     SignatureScheme,
 };
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::{FromDer, X509Certificate, X509Version};
 
-use super::Provider;
 use super::identity::{IdentityError, read_certificates, read_file};
+use super::{Provider, Reading};
 
 /// Which clients are admitted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,8 +60,12 @@ pub enum ClientsError {
         /// The line.
         found: String,
     },
-    /// The known-clients file lists nobody.
-    #[error("{} lists no client", path.display())]
+    /// The known-clients file lists nobody, at the start, and there is no CA either.
+    #[error(
+        "{} lists no client: expected lines of <common name> <SHA-256 fingerprint>, or --tls-client-ca-file \
+         beside it",
+        path.display()
+    )]
     Nobody {
         /// The file.
         path: PathBuf,
@@ -89,6 +93,7 @@ pub enum ClientsError {
 /// The verifier for these rules; `None` if no certificate is asked for.
 pub(super) fn verifier(
     rules: &ClientRules,
+    reading: Reading,
     provider: &Provider,
 ) -> Result<Option<Arc<dyn ClientCertVerifier>>, ClientsError> {
     let known = match &rules.known_clients {
@@ -101,6 +106,15 @@ pub(super) fn verifier(
     };
     if known.is_none() && ca.is_none() {
         return Ok(None);
+    }
+    if let (Some(path), Some(KnownClients { names })) = (&rules.known_clients, &known)
+        && names.is_empty()
+    {
+        if reading == Reading::Start && ca.is_none() {
+            return Err(ClientsError::Nobody { path: path.clone() });
+        }
+        // Whoever takes the last client off the list wants it refused: the list counts as it is.
+        tracing::warn!("{} lists no client: none is known by its fingerprint", path.display());
     }
     Ok(Some(Arc::new(Verifier {
         known: known.unwrap_or_default(),
@@ -126,7 +140,7 @@ fn ca_verifier(
 }
 
 /// A SHA-256 hash of a certificate.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
@@ -165,12 +179,11 @@ struct KnownClients {
 impl KnownClients {
     fn read(path: &Path) -> Result<Self, ClientsError> {
         let bytes = read_file(path)?;
-        let known = Self::parse(&String::from_utf8_lossy(&bytes))
-            .map_err(|(line, found)| ClientsError::Line { path: path.to_owned(), line, found })?;
-        if known.names.is_empty() {
-            return Err(ClientsError::Nobody { path: path.to_owned() });
-        }
-        Ok(known)
+        Self::parse(&String::from_utf8_lossy(&bytes)).map_err(|(line, found)| ClientsError::Line {
+            path: path.to_owned(),
+            line,
+            found,
+        })
     }
 
     /// Empty lines and those that begin with `#` are skipped. On failure the line's number and content.
@@ -206,6 +219,13 @@ pub(crate) fn common_name(certificate: &CertificateDer<'_>) -> Option<String> {
     Some(name.to_owned())
 }
 
+/// The version of a certificate that is older than the TLS library reads.
+fn outdated_version(certificate: &CertificateDer<'_>) -> Option<u32> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    // Version 1 is written as 0.
+    (parsed.version() != X509Version::V3).then(|| parsed.version().0.saturating_add(1))
+}
+
 /// A client is admitted if its certificate is known or, where there are CAs, signed by one.
 struct Verifier {
     known: KnownClients,
@@ -227,14 +247,39 @@ impl fmt::Debug for Verifier {
 /// The certificate that a client showed is none that is admitted.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the certificate of client {:?} with SHA-256 fingerprint {fingerprint} is not in the known-clients file{}",
-    name.as_deref().unwrap_or_default(),
-    if *by_ca { ", and no CA of the client CA file has signed it" } else { "" }
+    "the certificate of client {:?} with SHA-256 fingerprint {fingerprint} {reason}",
+    name.as_deref().unwrap_or_default()
 )]
-struct UnknownClient {
+struct RefusedClient {
     name: Option<String>,
-    fingerprint: String,
-    by_ca: bool,
+    fingerprint: Fingerprint,
+    reason: Reason,
+}
+
+/// Why a certificate is not admitted.
+#[derive(Debug, thiserror::Error)]
+enum Reason {
+    /// The library reads no other version, whoever vouches for the certificate.
+    #[error(
+        "is of X.509 version {0}, and only version 3 can be checked: issue it anew as version 3 (openssl \
+         x509 -req does so with an extensions file, -extfile)"
+    )]
+    Version(u32),
+    #[error("is not in the known-clients file")]
+    Unknown,
+    #[error("is not in the known-clients file, and no CA of the client CA file has signed it")]
+    UnknownIssuer,
+    #[error("is not in the known-clients file, and not admitted by the client CA file: {0}")]
+    Ca(Error),
+}
+
+impl From<Error> for Reason {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::InvalidCertificate(CertificateError::UnknownIssuer) => Self::UnknownIssuer,
+            other => Self::Ca(other),
+        }
+    }
 }
 
 impl ClientCertVerifier for Verifier {
@@ -258,17 +303,22 @@ impl ClientCertVerifier for Verifier {
     ) -> Result<ClientCertVerified, Error> {
         let fingerprint = Fingerprint::of(end_entity);
         let name = common_name(end_entity);
-        if self.known.admits(fingerprint, name.as_deref()) {
-            return Ok(ClientCertVerified::assertion());
-        }
-        if let Some(ca) = &self.ca
-            && let Ok(verified) = ca.verify_client_cert(end_entity, intermediates, now)
-        {
-            return Ok(verified);
-        }
-        let fingerprint = fingerprint.to_string();
-        let unknown = UnknownClient { name, fingerprint, by_ca: self.ca.is_some() };
-        Err(CertificateError::Other(OtherError(Arc::new(unknown))).into())
+        let admitted = if let Some(version) = outdated_version(end_entity) {
+            Err(Reason::Version(version))
+        } else if self.known.admits(fingerprint, name.as_deref()) {
+            Ok(ClientCertVerified::assertion())
+        } else {
+            match &self.ca {
+                Some(ca) => {
+                    ca.verify_client_cert(end_entity, intermediates, now).map_err(Reason::from)
+                }
+                None => Err(Reason::Unknown),
+            }
+        };
+        admitted.map_err(|reason| {
+            let refused = RefusedClient { name, fingerprint, reason };
+            CertificateError::Other(OtherError(Arc::new(refused))).into()
+        })
     }
 
     fn verify_tls12_signature(
@@ -323,6 +373,33 @@ mod tests {
             let text = format!("# first\n{line}\n");
             let refused = KnownClients::parse(&text).err();
             assert_eq!(refused, Some((2, line.to_owned())), "{line}");
+        }
+    }
+    /// Signed by the CA beside it, but without an extensions file: OpenSSL makes version 1 of it then.
+    const VERSION_1: &[u8] = include_bytes!("../../tests/it/fixtures/client-v1.pem");
+    const CA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/fixtures/client-v1-ca.pem");
+
+    #[test]
+    fn a_certificate_of_version_1_is_refused_for_its_version_also_if_it_is_known() {
+        use tokio_rustls::rustls::crypto::ring;
+        use tokio_rustls::rustls::pki_types::pem::PemObject;
+
+        let certificate = CertificateDer::from_pem_slice(VERSION_1).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let list = dir.path().join("known.txt");
+        std::fs::write(&list, format!("teku {}\n", Fingerprint::of(&certificate))).unwrap();
+        for known_clients in [None, Some(list)] {
+            let rules =
+                ClientRules { known_clients, ca: Some(CA.into()), without_certificate: false };
+            let provider = Arc::new(ring::default_provider());
+            let verifier = verifier(&rules, Reading::Start, &provider).unwrap().unwrap();
+            let refused = verifier.verify_client_cert(&certificate, &[], UnixTime::now());
+            let Err(Error::InvalidCertificate(CertificateError::Other(reason))) = refused else {
+                panic!("{refused:?}");
+            };
+            let reason = reason.0.to_string();
+            assert!(reason.contains("is of X.509 version 1"), "{reason}");
+            assert!(!reason.contains("no CA"), "{reason}");
         }
     }
 }

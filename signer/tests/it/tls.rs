@@ -269,6 +269,56 @@ async fn new_files_are_served_after_a_reload_and_bad_ones_change_nothing() {
 }
 
 #[tokio::test]
+async fn a_list_that_is_emptied_revokes_its_last_client_and_a_broken_one_does_not() {
+    let known = make("teku", None);
+    let line = format!("teku {}\n", known.fingerprint());
+    let site = Site::start(|dir, _| ClientRules {
+        known_clients: Some(write(dir, "known.txt", &line)),
+        ..ClientRules::default()
+    })
+    .await;
+    let list = site.dir.path().join("known.txt");
+
+    fs::remove_file(&list).unwrap();
+    assert!(site.tls.reload().is_err());
+    write(site.dir.path(), "known.txt", "teku no fingerprint\n");
+    assert!(site.tls.reload().is_err());
+    assert!(site.upcheck(Some(&known)).await.is_ok());
+
+    write(site.dir.path(), "known.txt", "# nobody at the moment\n\n");
+    site.tls.reload().unwrap();
+    assert!(site.upcheck(Some(&known)).await.is_err());
+    assert!(site.upcheck(None).await.is_err());
+
+    fs::write(&list, line).unwrap();
+    site.tls.reload().unwrap();
+    assert!(site.upcheck(Some(&known)).await.is_ok());
+}
+
+#[tokio::test]
+async fn beside_a_list_that_is_empty_from_the_start_the_ca_counts() {
+    let site = Site::start(|dir, ca| ClientRules {
+        known_clients: Some(write(dir, "known.txt", "# nobody yet\n")),
+        ca: Some(write(dir, "ca.pem", ca.certificate.pem())),
+        without_certificate: false,
+    })
+    .await;
+    assert!(site.upcheck(Some(&make("teku", Some(&site.ca)))).await.is_ok());
+    assert!(site.upcheck(Some(&make("teku", None))).await.is_err());
+
+    let identity = IdentityFiles::Pem {
+        certificate: site.dir.path().join("server.pem"),
+        key: site.dir.path().join("server.key"),
+    };
+    let clients = ClientRules {
+        known_clients: Some(site.dir.path().join("known.txt")),
+        ..ClientRules::default()
+    };
+    let refused = ServerTls::open(TlsFiles { identity, clients }).unwrap_err().to_string();
+    assert!(refused.contains("known.txt lists no client"), "{refused}");
+}
+
+#[tokio::test]
 async fn changed_files_are_noticed() {
     let site = Site::start(|_, _| anybody()).await;
     let watch = tokio::spawn(site.tls.clone().watch());
