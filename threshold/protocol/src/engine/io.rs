@@ -120,8 +120,8 @@ pub enum Output {
         operator: OperatorIndex,
         /// The part.
         witness: Witness,
-        /// Send it to every connected peer once it is kept. If it cannot be kept they are not told, and
-        /// whoever asked has to ask again; a peer that connects while this process runs gets it all the
+        /// Send it to every connected peer once it is kept. If it cannot be kept they are not told, and the
+        /// next request for it tries again; a peer that connects while this process runs gets it all the
         /// same. No harm comes of that: it is what this node's operator asked for.
         tell: bool,
     },

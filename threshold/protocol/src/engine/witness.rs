@@ -55,9 +55,17 @@ impl Engine {
         }
         let key = (duty.signing_root(), validator);
         self.enqueue(id, key, Purpose::Witness, UnixMillis::new(u64::MAX));
-        if self.own_witness(key).is_none() {
-            let job = SignJob { validator, duty };
-            self.sign_now(QueuedSign { job, purpose: Purpose::Witness });
+        match self.own_witness(key) {
+            None => {
+                let job = SignJob { validator, duty };
+                self.sign_now(QueuedSign { job, purpose: Purpose::Witness });
+            }
+            // It may not have been kept the first time, and then the peers were not told.
+            Some(partial) => {
+                let witness = Witness { validator, duty, partial };
+                let operator = self.config.me;
+                self.out.push(Output::KeepWitness { operator, witness, tell: true });
+            }
         }
     }
 

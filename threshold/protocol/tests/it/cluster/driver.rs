@@ -156,6 +156,9 @@ impl Cluster {
                 self.work(operator, Input::Combined { ticket, results }, Vec::new());
             }
             Output::Answer { id, outcome } => self.answered(operator, id, outcome),
+            Output::KeepWitness { .. } if self.nodes[index].broken_disk => {
+                self.note(format!("{operator} cannot keep a witnessed duty"));
+            }
             Output::KeepWitness { operator: from, witness, tell } => {
                 let kept = &mut self.nodes[index].disk.witnesses;
                 if !kept.contains(&(from, witness.clone())) {

@@ -2,13 +2,14 @@
 
 use eth_types::duty::Message;
 use eth_types::{Root, Slot};
-use threshold_protocol::OperatorIndex;
 use threshold_protocol::engine::{Report, SignFailure};
+use threshold_protocol::{KeyIndex, OperatorIndex};
 
 use super::adversary::Strategy;
 use super::clients::Mood;
+use super::duties;
 use super::simulation::{Asked, Cluster, Setup};
-use crate::support::SLOT;
+use crate::support::{EPOCH, SLOT};
 
 const SIZES: [(usize, usize); 3] = [(4, 3), (7, 5), (3, 2)];
 
@@ -183,6 +184,31 @@ fn a_client_that_asks_late_is_answered_with_what_was_signed() {
     for slot in slots(4) {
         cluster.run_to(slot.saturating_add(1), 3_000);
         assert_all_signed(&cluster, slot);
+    }
+}
+
+#[test]
+fn an_exit_that_could_not_be_kept_is_told_to_the_others_when_it_is_asked_for_again() {
+    let mut cluster = Cluster::new(&Setup::new("kept-later", 4, 3, 10));
+    cluster.run_to(SLOT, 0);
+    let exit = duties::exit(EPOCH, 7, &cluster.common.network);
+    let [unlucky, second, third] = [0, 1, 2].map(OperatorIndex::new);
+    let ask = |cluster: &mut Cluster, operator| {
+        cluster.ask(operator, KeyIndex::new(7), exit.clone(), 0).unwrap()
+    };
+    cluster.nodes[unlucky.as_usize()].broken_disk = true;
+    let _ = ask(&mut cluster, unlucky);
+    let _ = ask(&mut cluster, second);
+    let alone = ask(&mut cluster, third);
+    cluster.run_for(5_000);
+    assert!(!cluster.asked[&alone].is_signed(), "two of four signed");
+
+    cluster.nodes[unlucky.as_usize()].broken_disk = false;
+    let again = [unlucky, second, third].map(|operator| ask(&mut cluster, operator));
+    cluster.run_for(5_000);
+    for id in again {
+        let asked = &cluster.asked[&id];
+        assert!(asked.is_signed(), "{}: {:?}", asked.by, asked.outcome);
     }
 }
 
