@@ -178,7 +178,17 @@ impl Store {
             Candidate::Attestation { source, target, signing_root } => {
                 let new = Span { source, target };
                 let mut facts = validator.facts(new);
-                archive::add_facts(&self.conn, validator, new, &mut facts)?;
+                archive::add_same_target(&self.conn, validator, new, &mut facts)?;
+                // What is below the history is refused whatever its neighbours are, and to find them may
+                // be a long way.
+                let below = |low: Span| {
+                    new.source < low.source
+                        || (new.target <= low.target && facts.same_target.is_empty())
+                };
+                let (low, floor) = memory.limits(validator);
+                if !low.max(floor).span.is_some_and(below) {
+                    archive::add_neighbours(&self.conn, validator, new, &mut facts)?;
+                }
                 Ok(memory.judge_vote(validator, &facts, new, signing_root))
             }
         }

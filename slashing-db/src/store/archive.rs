@@ -22,11 +22,27 @@ pub(crate) fn blocks_at(
         .collect()
 }
 
-/// Adds to `facts` what the archive says about a candidate.
+/// Adds to `facts` the archive's votes for a candidate's target.
+pub(crate) fn add_same_target(
+    conn: &Connection,
+    validator: &Validator,
+    new: Span,
+    facts: &mut AttestationFacts,
+) -> rusqlite::Result<()> {
+    if validator.archived.span.is_some() {
+        for vote in votes_at(conn, validator.id, new.target)? {
+            facts.add(new.target, vote);
+        }
+    }
+    Ok(())
+}
+
+/// Adds to `facts` the archive's votes before and after a candidate's target.
 ///
 /// Sources never fall as targets grow, unless an import brought a contradiction; so the nearest
-/// target on either side decides, and only for such a validator all of them are looked at.
-pub(crate) fn add_facts(
+/// target on either side decides, and only for such a validator all of them are looked at. Targets are
+/// looked at that any validator has, until one is this validator's.
+pub(crate) fn add_neighbours(
     conn: &Connection,
     validator: &Validator,
     new: Span,
@@ -41,7 +57,6 @@ pub(crate) fn add_facts(
         }
         !votes.is_empty() && !validator.contradictory
     };
-    add(votes_at(conn, validator.id, new.target)?);
     // Only a source above the candidate's can be inside it.
     if peak.source > new.source {
         let mut target = new.target;

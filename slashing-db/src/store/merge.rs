@@ -142,7 +142,8 @@ fn add_vote(
         signing_root: vote.signing_root.unwrap_or_default(),
     };
     if validator.needs_archive(&candidate) {
-        archive::add_facts(conn, validator, new, &mut facts)?;
+        archive::add_same_target(conn, validator, new, &mut facts)?;
+        archive::add_neighbours(conn, validator, new, &mut facts)?;
     }
     let double = facts.same_target.iter().any(|other| {
         other.source != vote.source || known_to_differ(other.signing_root, vote.signing_root)
