@@ -11,10 +11,13 @@
 //! | [`backend`] | the store and the signing behind the HTTP routes |
 //! | `scan`, `key_config` | which files hold keys; Web3Signer's YAML |
 //! | `load`, `budget`, `progress` | opening many keystores on all cores, within memory, and showing how far it is |
+//! | `settle` | which keys there are after a load, and which files gave none |
 //! | `cache` | the sealed file that spares a restart the key derivations |
+//! | `refused` | what did not open, which spares a reload the key derivations |
+//! | `turns` | one load or edit at a time |
 //!
 //! The keys are what the files say: after every load and reload exactly the keys whose files are there
-//! and can be read are listed and sign. What a key signed stays in the slashing database whatever
+//! and can be read are listed and sign, and those whose files were read before and cannot be for now. What a key signed stays in the slashing database whatever
 //! happens to its file.
 
 pub mod backend;
@@ -26,6 +29,9 @@ mod load;
 mod needed;
 pub mod node;
 mod progress;
+mod refused;
 mod scan;
+mod settle;
 pub mod signing;
 pub mod store;
+mod turns;

@@ -169,6 +169,13 @@ impl KeyCache {
         self.changed |= self.entries.len() != before;
     }
 
+    /// Forgets these.
+    pub(super) fn forget(&mut self, fingerprints: impl IntoIterator<Item = Fingerprint>) {
+        for fingerprint in fingerprints {
+            self.changed |= self.entries.remove(&fingerprint).is_some();
+        }
+    }
+
     /// Writes the cache, if it changed, in the place of the old one, in one step.
     ///
     /// # Errors

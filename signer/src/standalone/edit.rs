@@ -8,7 +8,7 @@ mod error;
 mod files;
 
 use std::path::Path;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use eth_types::PublicKey;
 use threshold::data_dir::files::sync_dir;
@@ -20,7 +20,7 @@ use self::files::{own_files, remove_file, write_files};
 use super::load::StoredKey;
 use super::needed::Needed;
 use super::scan::Source;
-use super::store::{Inner, KeyStore};
+use super::store::KeyStore;
 
 /// A keystore that was opened and is not a key of the signer yet.
 #[derive(Debug)]
@@ -85,12 +85,13 @@ impl KeyStore {
 
     /// [`KeyStore::add`] for many, in order; the key cache is written once. Blocks.
     pub fn add_all(&self, opened: Vec<OpenedKeystore>) -> Vec<Result<Added, AddError>> {
-        let Some(_alone) = self.inner.begin_edit() else {
-            return opened.iter().map(|_| Err(AddError::Loading)).collect();
-        };
+        let alone = self.inner.begin_edit();
         let stopped = self.inner.lock_stopped();
         if *stopped {
             return opened.iter().map(|_| Err(AddError::Stopped)).collect();
+        }
+        if alone.is_none() {
+            return opened.iter().map(|_| Err(AddError::Loading)).collect();
         }
         let outcomes = opened.into_iter().map(|opened| self.add_one(opened)).collect();
         self.inner.loader.save_cache();
@@ -135,15 +136,19 @@ impl KeyStore {
 
     /// [`KeyStore::remove`] for many, in order; the key cache is written once. Blocks.
     pub fn remove_all(&self, validators: &[PublicKey]) -> Vec<Result<(), RemoveError>> {
-        let Some(_alone) = self.inner.begin_edit() else {
-            return validators.iter().map(|_| Err(RemoveError::Loading)).collect();
-        };
+        let alone = self.inner.begin_edit();
         let stopped = self.inner.lock_stopped();
         if *stopped {
             return validators.iter().map(|_| Err(RemoveError::Stopped)).collect();
         }
+        if alone.is_none() {
+            return validators.iter().map(|_| Err(RemoveError::Loading)).collect();
+        }
         let removed: Vec<_> =
             validators.iter().map(|validator| self.remove_one(validator)).collect();
+        if let Some(mut cache) = self.inner.loader.cache() {
+            cache.forget(removed.iter().flatten().flat_map(|stored| stored.fingerprints()));
+        }
         // Once for all: it reads every key configuration file.
         let needed = Needed::by_files(&self.inner.places);
         let outcomes = removed
@@ -151,7 +156,7 @@ impl KeyStore {
             .map(|removed| self.remove_secrets(removed?.as_ref(), &needed))
             .collect();
         self.inner.count();
-        self.inner.keep_cached();
+        self.inner.loader.save_cache();
         outcomes
     }
 
@@ -202,20 +207,6 @@ impl KeyStore {
                 path == keystore || path == password
             }
         }
-    }
-}
-
-impl Inner {
-    fn lock_stopped(&self) -> MutexGuard<'_, bool> {
-        self.stopped.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Keeps other edits and loads away; `None` while a load runs, which may take an hour.
-    fn begin_edit(&self) -> Option<MutexGuard<'_, ()>> {
-        if self.is_loading() {
-            return None;
-        }
-        Some(self.operation.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -1,7 +1,8 @@
 //! Opening keys: on all cores, keystores within the memory budget, and each only once: what is in
 //! memory or in the cache already is not derived again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +19,8 @@ use threshold_protocol::bls::SecretKey;
 
 use super::budget::MemoryBudget;
 use super::cache::{CacheKey, Fingerprint, KeyCache};
-use super::scan::{Candidate, Source};
+use super::refused::Refused;
+use super::scan::{Candidate, Source, may_pass};
 use crate::error::chain;
 
 /// How often the cache is written while keys are loaded, so that a start that is broken off is not
@@ -71,6 +73,17 @@ impl StoredKey {
         std::iter::once(self.fingerprint).chain(self.also.iter().map(|(_, print)| *print))
     }
 
+    /// The same key once for each of its places, with that one alone.
+    pub(super) fn places(&self) -> impl Iterator<Item = Self> {
+        self.sources().zip(self.fingerprints()).map(|(source, fingerprint)| Self {
+            key: Arc::clone(&self.key),
+            source: source.clone(),
+            path: self.path.clone(),
+            fingerprint,
+            also: Vec::new(),
+        })
+    }
+
     /// The same key with one more place.
     pub(super) fn with_also(&self, other: &Self) -> Self {
         let mut also = self.also.clone();
@@ -98,12 +111,41 @@ pub(super) struct Loader {
     /// `None` if nothing is kept across restarts.
     pub(super) cache: Option<Mutex<KeyCache>>,
     pub(super) budget: MemoryBudget,
+    /// What did not open and is not tried again.
+    pub(super) refused: Refused,
     /// How many keystores were opened by their key derivation so far.
     pub(super) derived: AtomicUsize,
 }
 
 /// A key, or why a candidate gives none.
-pub(super) type Outcome = Result<Arc<StoredKey>, String>;
+pub(super) type Outcome = Result<Arc<StoredKey>, NoKey>;
+
+/// Why a candidate gives no key.
+#[derive(Debug)]
+pub(super) struct NoKey {
+    pub(super) reason: String,
+    /// Its files say nothing about the key now and may do so later: they are there and cannot be read.
+    pub(super) may_pass: bool,
+}
+
+impl NoKey {
+    const fn lasting(reason: String) -> Self {
+        Self { reason, may_pass: false }
+    }
+
+    /// A fault of this program, not of the files.
+    fn internal() -> Self {
+        let reason = "internal error while it was opened, of which stderr has more".to_owned();
+        Self { reason, may_pass: true }
+    }
+
+    fn at(self, source: &Source) -> Self {
+        Self { reason: format!("{source}: {}", self.reason), ..self }
+    }
+}
+
+/// A key, the path that its keystore names, and what it is known by.
+type Opened = (Arc<WholeKey>, String, Fingerprint);
 
 impl Loader {
     /// Opens all candidates; the outcomes are in their order. `known` are keys that need not be opened
@@ -114,6 +156,7 @@ impl Loader {
         known: &HashMap<Fingerprint, Arc<WholeKey>>,
         each: &(dyn Fn(&Outcome) + Sync),
     ) -> Vec<Outcome> {
+        self.refused.next_load();
         let next = AtomicUsize::new(0);
         let saved = Mutex::new(Instant::now());
         let work = || {
@@ -121,14 +164,20 @@ impl Loader {
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 let Some(candidate) = candidates.get(index) else { return outcomes };
-                let outcome = self.load(candidate, known);
-                each(&outcome);
+                let one = AssertUnwindSafe(|| {
+                    let outcome = self.load(candidate, known);
+                    each(&outcome);
+                    outcome
+                });
+                // A fault that one file brings to light must not cost the other keys.
+                let outcome = catch_unwind(one)
+                    .unwrap_or_else(|_| Err(NoKey::internal().at(&candidate.source)));
                 outcomes.push((index, outcome));
                 self.save_now_and_then(&saved);
             }
         };
         let threads = thread::available_parallelism().map_or(1, usize::from).min(candidates.len());
-        let mut outcomes: Vec<(usize, Outcome)> = thread::scope(|scope| {
+        let mut outcomes: BTreeMap<usize, Outcome> = thread::scope(|scope| {
             let helpers: Vec<_> = (1..threads)
                 .filter_map(|_| {
                     thread::Builder::new()
@@ -144,8 +193,10 @@ impl Loader {
                 .chain(own)
                 .collect()
         });
-        outcomes.sort_unstable_by_key(|(index, _)| *index);
-        outcomes.into_iter().map(|(_, outcome)| outcome).collect()
+        let each = candidates.iter().enumerate().map(|(index, candidate)| {
+            outcomes.remove(&index).unwrap_or_else(|| Err(NoKey::internal().at(&candidate.source)))
+        });
+        each.collect()
     }
 
     fn load(&self, candidate: &Candidate, known: &HashMap<Fingerprint, Arc<WholeKey>>) -> Outcome {
@@ -158,9 +209,9 @@ impl Loader {
             (None, Source::Bulk { keystore, password, .. }) => {
                 self.keystore(keystore, password, whole, known)
             }
-            (None, Source::Raw { .. }) => Err("no key in it".to_owned()),
+            (None, Source::Raw { .. }) => Err(NoKey::lasting("no key in it".to_owned())),
         }
-        .map_err(|reason| format!("{source}: {reason}"))?;
+        .map_err(|no_key| no_key.at(&source))?;
         Ok(Arc::new(StoredKey { key, source, path, fingerprint, also: Vec::new() }))
     }
 
@@ -168,12 +219,13 @@ impl Loader {
         &self,
         raw: &[u8; 32],
         known: &HashMap<Fingerprint, Arc<WholeKey>>,
-    ) -> Result<(Arc<WholeKey>, String, Fingerprint), String> {
+    ) -> Result<Opened, NoKey> {
         let fingerprint = self.cache_key.fingerprint(&[b"raw", raw]);
         let key = match known.get(&fingerprint) {
             Some(key) => Arc::clone(key),
             None => {
-                let secret = SecretKey::from_bytes(raw).map_err(|error| error.to_string())?;
+                let secret = SecretKey::from_bytes(raw)
+                    .map_err(|error| NoKey::lasting(error.to_string()))?;
                 Arc::new(WholeKey::new(secret))
             }
         };
@@ -186,29 +238,34 @@ impl Loader {
         password_path: &Path,
         password_of: fn(&[u8]) -> Result<Password, String>,
         known: &HashMap<Fingerprint, Arc<WholeKey>>,
-    ) -> Result<(Arc<WholeKey>, String, Fingerprint), String> {
+    ) -> Result<Opened, NoKey> {
         let in_keystore = |reason: String| format!("keystore {}: {reason}", path.display());
         let in_password =
             |reason: String| format!("password {}: {reason}", password_path.display());
+        let unread = |error: &files::ReadError, reason| NoKey { reason, may_pass: may_pass(error) };
         let text = files::read_bounded(path, MAX_KEYSTORE_BYTES)
-            .map_err(|error| in_keystore(chain(&error)))?;
-        let keystore = Keystore::parse(&text).map_err(|error| in_keystore(chain(&error)))?;
+            .map_err(|error| unread(&error, in_keystore(chain(&error))))?;
+        let keystore =
+            Keystore::parse(&text).map_err(|error| NoKey::lasting(in_keystore(chain(&error))))?;
         let password = files::read_bounded(password_path, MAX_PASSWORD_BYTES as u64)
-            .map_err(|error| in_password(chain(&error)))?;
-        let password = password_of(&password).map_err(in_password)?;
+            .map_err(|error| unread(&error, in_password(chain(&error))))?;
+        let password =
+            password_of(&password).map_err(|reason| NoKey::lasting(in_password(reason)))?;
         let fingerprint = self.fingerprint(&text, &password);
         let key = match known.get(&fingerprint) {
             Some(key) => Arc::clone(key),
             None => {
                 let secret = self.open(&keystore, &password, fingerprint);
-                Arc::new(WholeKey::new(secret.map_err(|error| match error {
-                    KeystoreError::Checksum => format!(
-                        "keystore {} does not open with the password in {}: the password is wrong or the \
-                         keystore is damaged",
-                        path.display(),
-                        password_path.display()
-                    ),
-                    error => in_keystore(chain(&error)),
+                Arc::new(WholeKey::new(secret.map_err(|error| {
+                    NoKey::lasting(match &*error {
+                        KeystoreError::Checksum => format!(
+                            "keystore {} does not open with the password in {}: the password is wrong or the \
+                             keystore is damaged",
+                            path.display(),
+                            password_path.display()
+                        ),
+                        error => in_keystore(chain(error)),
+                    })
                 })?))
             }
         };
@@ -219,20 +276,27 @@ impl Loader {
         self.cache_key.fingerprint(&[b"keystore", keystore, password.expose().as_bytes()])
     }
 
-    /// The secret from the cache, or by the key derivation, and into the cache then.
-    pub(super) fn open(
+    /// The secret from the cache, or by the key derivation, and into the cache then. What did not open
+    /// is not tried again.
+    fn open(
         &self,
         keystore: &Keystore,
         password: &Password,
         fingerprint: Fingerprint,
-    ) -> Result<SecretKey, KeystoreError> {
+    ) -> Result<SecretKey, Arc<KeystoreError>> {
         if let Some(secret) =
             self.cache().and_then(|cache| cache.get(&self.cache_key, &fingerprint))
         {
             return Ok(secret);
         }
+        if let Some(error) = self.refused.get(&fingerprint) {
+            return Err(error);
+        }
         let taken = self.budget.take(keystore.kdf_memory_bytes());
-        let secret = keystore.decrypt(password)?;
+        let secret = keystore
+            .decrypt(password)
+            .map_err(Arc::new)
+            .inspect_err(|error| self.refused.insert(fingerprint, error))?;
         drop(taken);
         self.derived.fetch_add(1, Ordering::Relaxed);
         if let Some(mut cache) = self.cache() {
@@ -278,4 +342,56 @@ fn first_line(content: &[u8]) -> Result<Password, String> {
 /// The rule for password files beside keystores: all of it, without line ends.
 fn whole(content: &[u8]) -> Result<Password, String> {
     Password::from_file_content(content).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use zeroize::Zeroizing;
+
+    use super::*;
+
+    fn raw(number: u8) -> Candidate {
+        Candidate {
+            source: Source::Raw { config: PathBuf::from(format!("{number}.yaml")), document: 0 },
+            raw: Some(Zeroizing::new([number; 32])),
+        }
+    }
+
+    #[test]
+    fn a_fault_at_one_key_is_that_keys_outcome_and_the_others_keep_their_places() {
+        let loader = Loader {
+            cache_key: CacheKey::fresh(),
+            cache: None,
+            budget: MemoryBudget::new(0),
+            refused: Refused::default(),
+            derived: AtomicUsize::new(0),
+        };
+        let candidates: Vec<_> = (1..=40).map(raw).collect();
+        let is_faulty = |number: u8| number.is_multiple_of(7);
+        let faulty: Vec<_> = (1..=40)
+            .filter(|number| is_faulty(*number))
+            .map(|number| SecretKey::from_bytes(&[number; 32]).unwrap().public_key())
+            .collect();
+        let outcomes = loader.load_all(&candidates, &HashMap::new(), &|outcome| {
+            let stored = outcome.as_ref().unwrap();
+            assert!(!faulty.contains(&stored.validator()), "a fault of the program");
+        });
+        assert_eq!(outcomes.len(), candidates.len());
+        for (number, outcome) in (1..=40).zip(outcomes) {
+            match outcome {
+                Ok(stored) => {
+                    let expected = SecretKey::from_bytes(&[number; 32]).unwrap().public_key();
+                    assert_eq!(stored.validator(), expected);
+                    assert!(!is_faulty(number));
+                }
+                Err(no_key) => {
+                    assert!(is_faulty(number));
+                    assert!(no_key.reason.starts_with(&format!("{number}.yaml: ")));
+                    assert!(no_key.may_pass);
+                }
+            }
+        }
+    }
 }

@@ -184,6 +184,20 @@ pub(super) struct BadFile {
 pub(super) struct Scan {
     pub(super) candidates: Vec<Candidate>,
     pub(super) bad: Vec<BadFile>,
+    /// Those of the bad files that cannot be read now, so that nothing is known of their keys.
+    pub(super) unread: Vec<PathBuf>,
+}
+
+/// Whether a file that could not be read may say the same as ever when it can be: it is there, but the
+/// disk, the network or the permissions do not give it. A directory in its place is no such file.
+pub(super) fn may_pass(error: &files::ReadError) -> bool {
+    use io::ErrorKind::{IsADirectory, NotADirectory, NotFound};
+    match error {
+        files::ReadError::Io(error) => {
+            !matches!(error.kind(), NotFound | NotADirectory | IsADirectory)
+        }
+        files::ReadError::TooLarge { .. } => false,
+    }
 }
 
 /// A directory cannot be listed, so that nothing is known of its keys.
@@ -227,7 +241,12 @@ impl Scan {
             Ok(content) => content,
             // Gone since it was listed: as if it had been gone before.
             Err(files::ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => return,
-            Err(error) => return self.bad_config(path, 0, &crate::error::chain(&error)),
+            Err(error) => {
+                if may_pass(&error) {
+                    self.unread.push(path.to_owned());
+                }
+                return self.bad_config(path, 0, &crate::error::chain(&error));
+            }
         };
         let Ok(text) = std::str::from_utf8(&content) else {
             return self.bad_config(path, 0, "not UTF-8 text");

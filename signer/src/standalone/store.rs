@@ -3,24 +3,25 @@
 //! One load, reload or edit runs at a time. A key signs as soon as it is opened; the list of keys is
 //! given only when the first load is through, since clients drop a key that is missing from it.
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use eth_types::PublicKey;
-use threshold::data_dir::files;
 
 use super::budget::MemoryBudget;
 use super::cache::{CacheKey, KeyCache};
+use super::load::Loader;
 pub use super::load::StoredKey;
-use super::load::{Loader, Outcome};
 use super::progress::Progress;
-use super::scan::{BadFile, Scan, scan};
+use super::refused::Refused;
 pub use super::scan::{Keystores, Passwords, Places, ScanError, Source, Way};
+use super::scan::{Scan, scan};
+use super::settle::{Settled, log_bad, settle, warn_of_exposed};
+use super::turns::{Turn, Turns};
 use crate::backend::{KeySource, NotReady, ReloadRefused, ReloadState, ReloadStatus};
 use crate::error::chain;
 
@@ -28,8 +29,9 @@ use crate::error::chain;
 /// takes 256 MiB, so that four are opened at once.
 pub const DEFAULT_LOAD_MEMORY: u64 = 1024 * 1024 * 1024;
 
-/// Bad files that are named in the log one by one; the rest are counted.
-const NAMED_BAD_FILES: usize = 100;
+/// How long an edit waits for a reload. One that finds nothing new reads ten thousand keystores in a few
+/// seconds; one that opens new keystores may take hours, and whoever edits is told so instead.
+const EDIT_WAIT: Duration = Duration::from_secs(10);
 
 /// What a store is made with.
 #[derive(Debug, Clone)]
@@ -55,8 +57,8 @@ pub(super) struct Inner {
     pub(super) loader: Loader,
     pub(super) active: RwLock<BTreeMap<PublicKey, Arc<StoredKey>>>,
     pub(super) status: Mutex<Status>,
-    /// Held by whoever changes keys from files: a load or an edit.
-    pub(super) operation: Mutex<()>,
+    /// Of those who change keys from files: loads and edits.
+    pub(super) turns: Turns,
     /// Held while files are written or removed; true once the program stops.
     pub(super) stopped: Mutex<bool>,
     /// Is told how many keys there are whenever that changed.
@@ -100,10 +102,16 @@ impl KeyStore {
         let store = Self {
             inner: Arc::new(Inner {
                 places: options.places,
-                loader: Loader { cache_key, cache, budget, derived: AtomicUsize::new(0) },
+                loader: Loader {
+                    cache_key,
+                    cache,
+                    budget,
+                    refused: Refused::default(),
+                    derived: AtomicUsize::new(0),
+                },
                 active: RwLock::default(),
                 status: Mutex::default(),
-                operation: Mutex::default(),
+                turns: Turns::default(),
                 stopped: Mutex::default(),
                 counted: Box::new(counted),
             }),
@@ -169,7 +177,9 @@ impl KeyStore {
     }
 
     /// Starts reading the files anew, in the background. When it is through, exactly the keys whose
-    /// files are there and can be read are listed and sign. What is unchanged is not opened again.
+    /// files are there and can be read are listed and sign, and those from before whose files are there
+    /// and cannot be read for now. What is unchanged is not opened again, nor tried again if it did not
+    /// open.
     ///
     /// # Errors
     /// A load is under way already.
@@ -191,7 +201,8 @@ impl KeyStore {
     /// Lets nobody add or remove keys any more: when this returns, no key file is written or removed,
     /// and another process may have the directory. Blocks as long as writing one part of an import takes.
     pub fn stop(&self) {
-        *self.inner.stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *self.inner.lock_stopped() = true;
+        self.inner.turns.close();
     }
 
     /// How the last reload went, or goes.
@@ -205,7 +216,7 @@ impl KeyStore {
     pub(super) fn wait_for_load(&self) {
         while self.inner.is_loading() {
             // The load holds this while it runs, and releases it after it has said that it is through.
-            drop(self.inner.operation.lock().unwrap());
+            drop(self.inner.turns.load());
             std::thread::yield_now();
         }
     }
@@ -227,9 +238,10 @@ impl KeyStore {
     fn spawn(&self, work: impl FnOnce(&Inner) + Send + 'static) {
         let inner = Arc::clone(&self.inner);
         let run = move || {
-            let alone = inner.operation.lock().unwrap_or_else(PoisonError::into_inner);
+            let _alone = inner.turns.load();
+            // Dropped before the turn is given on.
+            let _ended = EndedAnyway { inner: &inner };
             work(&inner);
-            drop(alone);
         };
         if let Err(error) = std::thread::Builder::new().name("load-keys".to_owned()).spawn(run) {
             tracing::error!(%error, "no thread to load keys with");
@@ -261,8 +273,20 @@ impl Inner {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn is_loading(&self) -> bool {
+    #[cfg(test)]
+    fn is_loading(&self) -> bool {
         self.status().progress.is_some()
+    }
+
+    pub(super) fn lock_stopped(&self) -> MutexGuard<'_, bool> {
+        self.stopped.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps other edits and loads away; `None` while a load runs that takes long, and always until
+    /// the first one is through.
+    pub(super) fn begin_edit(&self) -> Option<Turn<'_>> {
+        let complete = self.status().complete;
+        complete.then(|| self.turns.edit(EDIT_WAIT)).flatten()
     }
 
     /// Tells whoever asked how many keys there are.
@@ -315,6 +339,8 @@ impl Inner {
             .values()
             .map(|stored| (stored.fingerprint, Arc::clone(&stored.key)))
             .collect();
+        let first = !self.status().complete;
+        let places = self.places_of_keys();
         let derived_before = self.loader.derived.load(Ordering::Relaxed);
         let outcomes = self.loader.load_all(&found.candidates, &known, &|outcome| {
             if let Ok(stored) = outcome {
@@ -324,7 +350,7 @@ impl Inner {
         });
         progress.end();
 
-        let (keys, bad) = settle(found, outcomes);
+        let Settled { keys, bad, kept } = settle(found, outcomes, &places);
         let count_bad = |way| bad.iter().filter(|bad| bad.way == way).count();
         {
             let mut status = self.status();
@@ -332,11 +358,22 @@ impl Inner {
             status.bulk_errors = count_bad(Way::BulkKeystores);
         }
         log_bad(&bad);
+        if kept > 0 {
+            tracing::warn!(
+                keys = kept,
+                "keys whose files cannot be read for now stay as they were"
+            );
+        }
         let before = std::mem::replace(&mut *self.active_mut(), keys);
-        self.keep_cached();
+        // What failed may be there again next time, such as a password on a disk that is not mounted yet,
+        // and so may all of it. Deriving it anew takes hours.
+        if bad.is_empty() && !(first && found.candidates.is_empty()) {
+            self.drop_unused_secrets();
+        }
+        self.loader.save_cache();
         self.count();
         let active = self.active();
-        warn_of_exposed(&exposed(active.values().flat_map(|stored| stored.sources())));
+        warn_of_exposed(active.values().flat_map(|stored| stored.sources()));
         Loaded {
             keys: active.len(),
             removed: before.keys().filter(|key| !active.contains_key(key)).count(),
@@ -346,14 +383,35 @@ impl Inner {
         }
     }
 
-    /// The cache holds what is loaded and nothing else: a secret whose keystore is gone goes too.
-    pub(super) fn keep_cached(&self) {
+    /// The keys by each of their places.
+    fn places_of_keys(&self) -> HashMap<Source, Arc<StoredKey>> {
+        let active = self.active();
+        let places = active.values().flat_map(|stored| stored.places());
+        places.map(|stored| (stored.source.clone(), Arc::new(stored))).collect()
+    }
+
+    /// A secret whose keystore is gone leaves the cache.
+    fn drop_unused_secrets(&self) {
         let wanted: HashSet<_> =
             self.active().values().flat_map(|stored| stored.fingerprints()).collect();
         if let Some(mut cache) = self.loader.cache() {
             cache.retain(&wanted);
         }
-        self.loader.save_cache();
+    }
+}
+
+/// Says that a load is through if it ended by a fault of the program: without that, no other could begin
+/// before a restart.
+struct EndedAnyway<'a> {
+    inner: &'a Inner,
+}
+
+impl Drop for EndedAnyway<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("loading keys ended by an internal error, of which stderr has more");
+            self.inner.end(|status| status.reload.fail("internal error".to_owned()));
+        }
     }
 }
 
@@ -378,70 +436,6 @@ impl Loaded {
     }
 }
 
-/// The keys that there are now, and all that gave none. Of a key that is there twice the first counts.
-fn settle(
-    found: &Scan,
-    outcomes: Vec<Outcome>,
-) -> (BTreeMap<PublicKey, Arc<StoredKey>>, Vec<BadFile>) {
-    let mut keys: BTreeMap<PublicKey, Arc<StoredKey>> = BTreeMap::new();
-    let mut bad = found.bad.clone();
-    for (candidate, outcome) in found.candidates.iter().zip(outcomes) {
-        let stored = match outcome {
-            Ok(stored) => stored,
-            Err(reason) => {
-                bad.push(BadFile { way: candidate.source.way(), reason });
-                continue;
-            }
-        };
-        match keys.entry(stored.validator()) {
-            Entry::Vacant(entry) => {
-                entry.insert(stored);
-            }
-            Entry::Occupied(mut entry) => {
-                let first = entry.get();
-                tracing::warn!(
-                    validator = %stored.validator(),
-                    "{} has the same key as {}, which is used",
-                    stored.source,
-                    first.source
-                );
-                let first = first.with_also(&stored);
-                entry.insert(Arc::new(first));
-            }
-        }
-    }
-    (keys, bad)
-}
-
-/// The files of raw keys and of passwords that not only their owner can use.
-fn exposed<'a>(sources: impl Iterator<Item = &'a Source>) -> Vec<&'a Path> {
-    // Some are for many keys.
-    let files: BTreeSet<_> = sources.map(Source::bare_secret).collect();
-    let wide = |path: &&Path| files::mode(path).is_ok_and(|mode| mode & 0o077 != 0);
-    files.into_iter().filter(wide).collect()
-}
-
-/// Only a warning: Web3Signer takes such files, and whoever comes from it has them.
-fn warn_of_exposed(exposed: &[&Path]) {
-    if let [first, more @ ..] = exposed {
-        tracing::warn!(
-            files = exposed.len(),
-            "others than their owner can use files of keys or passwords: {}{}; run `chmod 600` on them",
-            first.display(),
-            if more.is_empty() { "" } else { " and more" }
-        );
-    }
-}
-
-fn log_bad(bad: &[BadFile]) {
-    for file in bad.iter().take(NAMED_BAD_FILES) {
-        tracing::error!("no key from {}", file.reason);
-    }
-    if let Some(more) = bad.len().checked_sub(NAMED_BAD_FILES).filter(|more| *more > 0) {
-        tracing::error!("no key from {more} more files");
-    }
-}
-
 impl ReloadStatus {
     fn fail(&mut self, reason: String) {
         self.state = ReloadState::Failed;
@@ -463,30 +457,4 @@ impl ReloadStatus {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::os::unix::fs::PermissionsExt;
-
-    use super::*;
-
-    #[test]
-    fn raw_keys_and_passwords_that_others_can_read_are_found_once_and_keystores_are_not() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = |name: &str, mode| {
-            let path = dir.path().join(name);
-            fs::write(&path, "").unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            path
-        };
-        let raw = |config: &PathBuf| Source::Raw { config: config.clone(), document: 0 };
-        let (private, group) = (file("private", 0o600), file("group", 0o640));
-        let (all, keystore) = (file("all", 0o604), file("keystore", 0o644));
-        let bulk = |password: &PathBuf| Source::Bulk {
-            keystore: keystore.clone(),
-            password: password.clone(),
-            shared_password: true,
-        };
-        let sources = [raw(&private), raw(&group), bulk(&all), bulk(&all), bulk(&private)];
-        assert_eq!(exposed(sources.iter()), [all.as_path(), group.as_path()]);
-    }
-}
+mod tests;
