@@ -64,6 +64,12 @@ pub struct ImportLine {
     pub added: u64,
     /// Added records that contradict others.
     pub contradictions: u64,
+    /// The file begins above every block that was signed here: up to this slot none is signed any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_slot: Option<Slot>,
+    /// The same for attestations and their targets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_epoch: Option<Epoch>,
     /// The operators whose share's key the file has the records under.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shares_of: Vec<u8>,
@@ -118,6 +124,18 @@ impl fmt::Display for ImportLine {
                 "; WARNING: {} of them contradict other records: something slashable was signed with \
                  this key, unless one of the records stands for a watermark of the signer that exported it",
                 self.contradictions
+            )?;
+        }
+        let closed = [
+            self.closed_slot.map(|slot| format!("block up to slot {slot}")),
+            self.closed_epoch.map(|epoch| format!("attestation up to epoch {epoch}")),
+        ];
+        let closed: Vec<_> = closed.into_iter().flatten().collect();
+        if !closed.is_empty() {
+            write!(
+                f,
+                "; the file begins above what was signed here: no {} is signed any more",
+                closed.join(" and no ")
             )?;
         }
         Ok(())

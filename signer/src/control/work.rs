@@ -292,6 +292,8 @@ fn import_line(report: ValidatorReport, shares: &BTreeMap<PublicKey, BTreeSet<u8
         attestations: report.attestations,
         added: report.added,
         contradictions: report.contradictions,
+        closed_slot: report.closed.slot,
+        closed_epoch: report.closed.span.map(|span| span.target),
         shares_of: shares
             .get(&report.validator)
             .map(|operators| operators.iter().copied().collect())

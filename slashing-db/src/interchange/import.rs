@@ -296,6 +296,8 @@ impl<'a> Merge<'a> {
                         known_before: before.known_before,
                         added: before.added + merged.added,
                         contradictions: before.contradictions + merged.contradictions,
+                        // The first part's: it speaks for the whole file.
+                        closed: before.closed,
                     },
                 });
             }
@@ -311,8 +313,9 @@ impl<'a> Merge<'a> {
             if summary.refused.is_none() && state.sent != all {
                 return Err(ImportError::Changed);
             }
-            let merged =
-                state.merged.unwrap_or(Merged { known_before: true, added: 0, contradictions: 0 });
+            // Nothing of it was there to be merged.
+            let nothing = || Merged { known_before: true, ..Merged::default() };
+            let merged = state.merged.unwrap_or_else(nothing);
             report.validators.push(ValidatorReport {
                 validator: summary.validator,
                 outcome: match summary.refused {
@@ -325,6 +328,7 @@ impl<'a> Merge<'a> {
                 attestations: summary.votes,
                 added: merged.added,
                 contradictions: merged.contradictions,
+                closed: merged.closed,
             });
         }
         Ok(report)

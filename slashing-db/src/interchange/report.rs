@@ -4,6 +4,8 @@ use std::fmt;
 
 use eth_types::PublicKey;
 
+use crate::memory::Marks;
+
 /// How far a long import or export is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
@@ -45,6 +47,9 @@ pub struct ValidatorReport {
     /// Added records that contradict others: evidence that a slashable message was signed, unless one
     /// of them is a watermark that another signer wrote as a record.
     pub contradictions: u64,
+    /// The file begins above everything signed here, so up to these numbers (for a source: below it) nothing
+    /// but repeats is signed any more.
+    pub closed: Marks,
 }
 
 impl fmt::Display for ValidatorReport {

@@ -23,7 +23,7 @@ pub(crate) struct Part {
 }
 
 /// What a part brought.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Merged {
     /// Whether something was known of the validator before this part.
     pub(crate) known_before: bool,
@@ -31,6 +31,8 @@ pub(crate) struct Merged {
     /// Added records that cannot be of the same message as another of their duty, or surround another
     /// vote or are surrounded by one.
     pub(crate) contradictions: u64,
+    /// Up to where nothing is signed any more, because the file begins above everything signed here.
+    pub(crate) closed: Marks,
 }
 
 impl Store {
@@ -46,8 +48,8 @@ impl Store {
             let mut outcome = Vec::with_capacity(parts.len());
             for (part, validator) in parts.iter_mut().zip(validators) {
                 let known_before = validator.peak != Marks::default();
-                open_part(part, validator, strategy);
-                let mut merged = Merged { known_before, added: 0, contradictions: 0 };
+                let closed = open_part(part, validator, strategy);
+                let mut merged = Merged { known_before, closed, ..Merged::default() };
                 // By target: most files are in this order, and then nothing has to be looked up.
                 part.blocks.sort_unstable();
                 part.votes.sort_unstable();
@@ -68,12 +70,15 @@ impl Store {
     }
 }
 
-/// Sets the watermarks that the whole file brings, before its first record.
-fn open_part(part: &Part, validator: &mut Validator, strategy: Strategy) {
-    if part.first && validator.signed {
-        validator.low = validator.low.max(beyond(validator.peak, part.low));
-    }
-    validator.low = validator.low.or(part.low);
+/// Sets the watermarks that the whole file brings, before its first record; up to where it closes the history
+/// below.
+fn open_part(part: &Part, validator: &mut Validator, strategy: Strategy) -> Marks {
+    let closed = if part.first && validator.signed {
+        beyond(validator.peak, part.low)
+    } else {
+        Marks::default()
+    };
+    validator.low = validator.low.max(closed).or(part.low);
     if strategy == Strategy::Minimal {
         validator.low = validator.low.max(part.peak);
     }
@@ -82,6 +87,7 @@ fn open_part(part: &Part, validator: &mut Validator, strategy: Strategy) {
         validator.floor = validator.floor.max(validator.guard);
         validator.guard = part.peak;
     }
+    closed
 }
 
 /// What of a file's lowest numbers is above everything known.

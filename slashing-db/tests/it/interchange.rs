@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use eth_types::{Epoch, PublicKey, Slot};
 use slashing_db::interchange::{ExportForm, ExportOptions, ImportError, ImportOutcome};
-use slashing_db::{Refusal, Safe};
+use slashing_db::{Marks, Refusal, Safe, Span};
 
 use crate::common::{Place, block, content, export, identity, import, key, options, record, vote};
 
@@ -210,7 +210,10 @@ fn a_file_that_begins_above_what_was_signed_here_leaves_nothing_signable_between
         // A part of what is known leaves no gap.
         import(&db, &export(&db)).unwrap();
         assert_eq!(db.check(&key(1), &block(50, 1)), Ok(Safe::New));
-        import(&db, &elsewhere).unwrap();
+        let report = import(&db, &elsewhere).unwrap();
+        let span = Span { source: Epoch::new(74), target: Epoch::new(75) };
+        let closed = Marks { slot: Some(Slot::new(75)), span: Some(span) };
+        assert_eq!(report.validators[0].closed, closed);
         db.close();
         let db = place.open_with(options);
         for candidate in between {

@@ -183,6 +183,48 @@ async fn pruning_options_are_taken_and_no_pruning_lets_anything_through() {
     let _ = signed(&mut connection, &vote(&signer, 72, 73, 1)).await;
 }
 
+/// Signed on another machine meanwhile, whose export has only the end of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_put_back_with_a_later_minimal_export_signs_nothing_between_the_two() {
+    let mut signer = started_on(staged_chain()).await;
+    let mut connection = signer.connect().await;
+    let chain = signer.chain().clone();
+    let _ = signed(&mut connection, &Ask::block(&chain, 520.into(), 1)).await;
+    let _ = signed(&mut connection, &vote(&signer, 64, 65, 1)).await;
+    signer.stop();
+    let database = signer.path("slashing-protection.sqlite");
+    let old = fs::read(&database).unwrap();
+
+    signer.start_loaded().await;
+    let mut connection = signer.connect().await;
+    for epoch in [70, 80, 90] {
+        let slot = slot_of(&chain, epoch);
+        let _ = signed(&mut connection, &Ask::block(&chain, slot, 1)).await;
+        let _ = signed(&mut connection, &vote(&signer, epoch - 1, epoch, 1)).await;
+    }
+    let newest = signer.path("newest.json");
+    let newest = newest.to_str().unwrap();
+    assert_ended(&protection(&signer, &["export", "--minimal", "--to", newest]));
+    signer.stop();
+
+    fs::write(&database, old).unwrap();
+    assert_eq!(program().run(signer.options()).code, Some(1), "the old copy is not noticed");
+    let imported = protection(&signer, &["import", "--from", newest]);
+    assert_ended(&imported);
+    let slot = slot_of(&chain, 90);
+    let closed = format!("no block up to slot {slot} and no attestation up to epoch 90 is signed");
+    assert!(imported.stdout.contains(&closed), "{}", imported.stdout);
+    signer.option("--accept-restored-database");
+    signer.start_loaded().await;
+    let mut connection = signer.connect().await;
+    for epoch in [70, 75, 80, 90] {
+        let _ = refused(&mut connection, &Ask::block(&chain, slot_of(&chain, epoch), 2)).await;
+        let _ = refused(&mut connection, &vote(&signer, epoch - 1, epoch, 2)).await;
+    }
+    let _ = signed(&mut connection, &Ask::block(&chain, slot_of(&chain, 91), 1)).await;
+    let _ = signed(&mut connection, &vote(&signer, 90, 91, 1)).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn as_much_history_is_kept_as_the_options_say() {
     const VOTES: u64 = 600;
