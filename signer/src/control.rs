@@ -6,6 +6,7 @@
 //!
 //! | module | what it is for |
 //! | --- | --- |
+//! | [`expected`] | which signer a command is for, compared before anything is done |
 //! | [`keys`] | which validator a key in a file is: its own or a share's |
 //! | [`work`] | what is done to the database, in the signer or in a command that opened the file |
 //! | [`wire`] | requests, answers, and what they look like to people |
@@ -14,6 +15,7 @@
 //! | [`client`] | a command's end |
 
 pub mod client;
+pub mod expected;
 pub mod keys;
 pub mod server;
 pub mod socket;

@@ -322,13 +322,13 @@ pub enum OpenError {
         known: i64,
     },
     /// It belongs to another chain or cluster.
-    #[error("slashing database {} belongs to {found}, but this signer runs {expected}; point --data-dir at the right directory", path.display())]
+    #[error("slashing database {} belongs to {found}, but this command is for {expected}; point --data-dir at the right directory", path.display())]
     OtherIdentity {
         /// The database.
         path: PathBuf,
         /// What the database is pinned to.
         found: Box<Identity>,
-        /// What this signer runs.
+        /// What it was to be opened for.
         expected: Box<Identity>,
     },
     /// The content contradicts its own checksums.

@@ -143,7 +143,7 @@ async fn a_slashing_database_of_another_cluster_or_in_use_stops_the_start() {
             fs::copy(from, files.data_dir(0).join(&name)).unwrap();
         }
     }
-    insta::assert_snapshot!(refusal(&files, &[]), @"synod: slashing database DIR/node0/slashing-protection.sqlite belongs to network synod-test-0 with genesis validators root ROOT and cluster lock ROOT, but this signer runs network synod-test-0 with genesis validators root ROOT and cluster lock ROOT; point --data-dir at the right directory");
+    insta::assert_snapshot!(refusal(&files, &[]), @"synod: slashing database DIR/node0/slashing-protection.sqlite belongs to network synod-test-0 with genesis validators root ROOT and cluster lock ROOT, but this command is for network synod-test-0 with genesis validators root ROOT and cluster lock ROOT; point --data-dir at the right directory");
 }
 
 #[test]

@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 
+use super::expected::Expected;
 use super::server::{ERROR_TRAILER, TOTALS_TRAILER};
 use super::socket::{self, SOCKET_FILE};
 use super::wire::{
@@ -105,6 +106,7 @@ pub struct ControlClient {
     runtime: Runtime,
     stream: UnixStream,
     pid: Pid,
+    expected: Expected,
 }
 
 impl ControlClient {
@@ -121,7 +123,7 @@ impl ControlClient {
         drop(entered);
         Ok(stream.map(|stream| {
             let pid = Pid(stream.peer_cred().ok().and_then(|peer| peer.pid()));
-            Self { runtime, stream, pid }
+            Self { runtime, stream, pid, expected: Expected::default() }
         }))
     }
 
@@ -129,6 +131,12 @@ impl ControlClient {
     #[must_use]
     pub const fn pid(&self) -> Pid {
         self.pid
+    }
+
+    /// Has the signer refuse what is asked of it if it is not the expected one.
+    #[must_use]
+    pub fn expecting(self, expected: Expected) -> Self {
+        Self { expected, ..self }
     }
 
     /// Sends a file to be imported. `sent` is called with the bytes that are on their way, `event` with
@@ -262,14 +270,19 @@ impl ControlClient {
         length: Option<u64>,
         read: impl AsyncFnOnce(Response<Incoming>) -> Result<T, ControlError>,
     ) -> Result<T, ControlError> {
-        let Self { runtime, stream, pid } = self;
+        let Self { runtime, stream, pid, expected } = self;
+        let (name, value) = expected.header().ok_or_else(|| ControlError::Local {
+            what: "cannot say which signer this command is for",
+            source: io::Error::new(io::ErrorKind::InvalidInput, "the network's name is unusable"),
+        })?;
         let mut request = Request::builder()
             .method(Method::POST)
             .uri(path)
             .header(header::HOST, "localhost")
             .header(header::CONTENT_TYPE, "application/json")
             // Without it the server would keep the trailers to itself.
-            .header(header::TE, "trailers");
+            .header(header::TE, "trailers")
+            .header(name, value);
         if let Some(length) = length {
             request = request.header(header::CONTENT_LENGTH, length);
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
@@ -26,6 +26,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 
+use super::expected::Expected;
 use super::socket::ControlSocket;
 use super::wire::{
     ExportRequest, ExportTotals, Failure, HighChange, ImportEvent, RaiseRequest, ShowRequest, paths,
@@ -74,6 +75,7 @@ struct Control {
 
 /// The control interface as a value. Files wait in `data_dir` while they are imported, without a name.
 pub fn router(work: Maintenance, data_dir: PathBuf) -> Router {
+    let control = Control { work, data_dir: data_dir.into(), importing: Arc::default() };
     Router::new()
         .route(paths::EXPORT, post(export))
         .route(paths::SHOW, post(show))
@@ -83,7 +85,8 @@ pub fn router(work: Maintenance, data_dir: PathBuf) -> Router {
         .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
         // Its body has bounds of its own.
         .route(paths::IMPORT, post(import))
-        .with_state(Control { work, data_dir: data_dir.into(), importing: Arc::default() })
+        .route_layer(from_fn_with_state(control.clone(), compare))
+        .with_state(control)
 }
 
 /// Serves until `stop` completes; what runs then gets [`SHUTDOWN_GRACE`] to finish.
@@ -123,6 +126,19 @@ pub async fn serve(socket: ControlSocket, app: Router, stop: impl Future<Output 
     if tokio::time::timeout(SHUTDOWN_GRACE, finished).await.is_err() {
         tracing::warn!("a command on the slashing database was cut off by the shutdown");
     }
+}
+
+/// Refuses a command that is for another signer, before anything of its body is read.
+async fn compare(State(control): State<Control>, request: Request, next: Next) -> Response {
+    let expected = match Expected::of(request.headers()) {
+        Ok(expected) => expected,
+        Err(error) => return failure(StatusCode::BAD_REQUEST, error.to_string()),
+    };
+    if let Err(error) = expected.check(control.work.db().identity(), &control.data_dir) {
+        tracing::warn!(%error, "a command that is for another signer was refused");
+        return failure(StatusCode::CONFLICT, error.to_string());
+    }
+    next.run(request).await
 }
 
 /// Receives a request that is not a file before it is looked at: whoever stops half way does not keep one

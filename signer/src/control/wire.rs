@@ -8,19 +8,20 @@ use eth_types::{Epoch, PublicKey, Root, Slot};
 use serde::{Deserialize, Serialize};
 use slashing_db::{Identity, Marks, Span};
 
-/// Paths of the control interface. It is the program's own: both ends are of one version.
+/// Paths of the control interface. It is the program's own: both ends are of one version. Every request says
+/// which signer it is for, see [`super::expected`]; a signer that would not look at that (/v1) is not asked.
 pub mod paths {
     /// POST an interchange file; the answer is a line of JSON for each [`super::ImportEvent`].
-    pub const IMPORT: &str = "/v1/slashing-protection/import";
+    pub const IMPORT: &str = "/v2/slashing-protection/import";
     /// POST an [`super::ExportRequest`]; the answer is an interchange file, with the
     /// [`super::ExportTotals`] or the error in its trailer.
-    pub const EXPORT: &str = "/v1/slashing-protection/export";
+    pub const EXPORT: &str = "/v2/slashing-protection/export";
     /// POST a [`super::ShowRequest`]; the answer is a [`super::WatermarksShown`].
-    pub const SHOW: &str = "/v1/slashing-protection/watermarks/show";
+    pub const SHOW: &str = "/v2/slashing-protection/watermarks/show";
     /// POST a [`super::RaiseRequest`]; the answer is a [`super::RaiseReport`].
-    pub const RAISE: &str = "/v1/slashing-protection/watermarks/raise";
+    pub const RAISE: &str = "/v2/slashing-protection/watermarks/raise";
     /// POST a [`super::HighChange`]; the answer is a [`super::HighReport`].
-    pub const HIGH: &str = "/v1/slashing-protection/watermarks/high";
+    pub const HIGH: &str = "/v2/slashing-protection/watermarks/high";
 }
 
 /// A step of an import.

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
+use eth_types::network::Network;
 use serde_json::Value;
 use tests::interchange::{content_of, entry, file};
 use tests::{Ask, Record, RecordedDuty, records};
@@ -117,7 +118,7 @@ async fn a_command_that_dies_half_way_takes_nothing_with_it() {
     // Half a file, as a killed command leaves it.
     let mut socket = UnixStream::connect(dir.join("control.sock")).unwrap();
     let head = format!(
-        "POST /v1/slashing-protection/import HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n",
+        "POST /v2/slashing-protection/import HTTP/1.1\r\nhost: localhost\r\nsynod-expected: {{}}\r\ncontent-length: {}\r\n\r\n",
         text.len()
     );
     socket.write_all(head.as_bytes()).unwrap();
@@ -170,7 +171,7 @@ async fn a_file_without_its_length_is_not_taken_and_the_next_one_is() {
     let text = file(root, &[with_roots(entry(&cluster.key(0), &[1_000_000_000], &[]))]);
     let mut socket = UnixStream::connect(dir.join("control.sock")).unwrap();
     let chunked = format!(
-        "POST /v1/slashing-protection/import HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n\
+        "POST /v2/slashing-protection/import HTTP/1.1\r\nhost: localhost\r\nsynod-expected: {{}}\r\ntransfer-encoding: chunked\r\n\r\n\
          {:x}\r\n{text}\r\n0\r\n\r\n",
         text.len()
     );
@@ -222,6 +223,98 @@ async fn files_that_come_at_once_are_taken_one_after_the_other_and_all_count() {
     cluster.stop();
     let recorded = records::read(&dir);
     assert_eq!(recorded.len() as u64, 2 * (FILES + 1) * BLOCKS / 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_is_for_another_signer_changes_nothing_in_the_one_that_runs() {
+    let mut cluster = cluster().validators(1).start().await;
+    let (folder, dir) = (Folder::new(), cluster.data_dir(0));
+    let (key, root) = (cluster.key(0), cluster.chain().network().genesis_validators_root());
+    let from = folder.file("in.json", &file(root, &[entry(&key, &[5], &[])]));
+    let to = folder.path("out.json");
+    let other = crate::support::cluster().validators(1).create();
+    let other_lock = other.data_dir(0).join("cluster-lock.json");
+    let config = cluster.files().dir().with_file_name("config.yaml");
+    let mut other_root = cluster.chain().options(&config);
+    for option in &mut other_root {
+        *option = option.replace(&root.to_string(), &format!("0x{}", "55".repeat(32)));
+    }
+    let network = Network::by_name("hoodi").unwrap();
+    // Beside the network, the node's configuration file has these.
+    let hoodi = [
+        "--network=hoodi".to_owned(),
+        format!("--genesis-validators-root={}", network.genesis_validators_root()),
+        format!("--genesis-time={}", network.genesis_time()),
+    ];
+    let wrong = [
+        (hoodi.to_vec(), "for network hoodi with"),
+        (other_root, "root 0x5555"),
+        (["--lock-file", text(&other_lock)].map(ToOwned::to_owned).to_vec(), "cluster lock 0x"),
+    ];
+    let commands: [&[&str]; 7] = [
+        &["watermark", "raise", "--slot", "77", "--epoch", "7"],
+        &["watermark", "high", "set", "--slot", "99"],
+        &["watermark-repair", "--remove-high-watermark=true"],
+        &["watermark", "show"],
+        &["watermark", "high", "show"],
+        &["import", "--from", text(&from)],
+        &["export", "--to", text(&to)],
+    ];
+    for (options, expected) in &wrong {
+        for args in commands {
+            let all = args.iter().map(|arg| (*arg).to_owned()).chain(options.iter().cloned());
+            let refused = command(&dir, all);
+            let line = refusal(&refused);
+            let both = line.split_once("but this command is for network ");
+            let Some((found, asked)) = both else { panic!("{args:?}: {line}") };
+            assert!(found.contains("slashing-protection.sqlite belongs to network synod-test-0"));
+            assert!(format!("for network {asked}").contains(expected), "{line}");
+            assert_eq!(refused.stdout, "");
+        }
+    }
+    assert!(!to.exists());
+    let shown = command(&dir, ["watermark", "show", "--json"]);
+    let shown: Value = serde_json::from_str(&shown.stdout).unwrap();
+    assert_eq!(shown["raised_for_all"]["slot"], Value::Null);
+    assert_eq!(shown["high"]["slot"], Value::Null);
+    assert_eq!(shown["validators"], Value::Array(Vec::new()), "something was imported");
+
+    // What is true may be said. No clock is looked at, so the genesis time may be left out.
+    let mut options = cluster.chain().options(&config);
+    let time = options.iter().position(|option| option == "--genesis-time").unwrap();
+    options.drain(time..=time + 1);
+    let args = ["watermark", "raise", "--slot", "77"].map(ToOwned::to_owned).into_iter();
+    assert_done(&command(&dir, args.chain(options)));
+    cluster.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clusters_lock_beside_a_signer_with_whole_keys_is_refused_while_it_runs_too() {
+    let mut signer = tests::Standalone::new(&program());
+    signer.start().await;
+    let (dir, cluster) = (signer.path(""), cluster().validators(1).create());
+    fs::copy(cluster.data_dir(0).join("cluster-lock.json"), dir.join("cluster-lock.json")).unwrap();
+    let refused = command(&dir, ["watermark", "raise", "--slot", "77"]);
+    let line = refusal(&refused);
+    assert!(line.contains("and no cluster lock, but this command is for"), "{line}");
+    fs::remove_file(dir.join("cluster-lock.json")).unwrap();
+    assert_done(&command(&dir, ["watermark", "raise", "--slot", "77"]));
+    signer.stop();
+}
+
+/// A command of a version that says nothing, or no command at all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_does_not_say_which_signer_it_is_for_is_refused() {
+    let mut cluster = cluster().validators(1).start().await;
+    let mut socket = UnixStream::connect(cluster.data_dir(0).join("control.sock")).unwrap();
+    let request = "POST /v2/slashing-protection/watermarks/high HTTP/1.1\r\nhost: localhost\r\n\
+                   content-type: application/json\r\ncontent-length: 7\r\n\r\n\"clear\"";
+    socket.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert!(answer.contains("does not say which signer it is for"), "{answer}");
+    cluster.stop();
 }
 
 /// The entry with a root of its own for every block.

@@ -50,6 +50,12 @@ impl ClusterLock {
         check_hash("lock_hash", self.lock_hash, self.computed_lock_hash()?)
     }
 
+    /// The network that the lock states, if it is one of those built in.
+    #[must_use]
+    pub fn network(&self) -> Option<Network> {
+        known_network(self.cluster_definition.fork_version)
+    }
+
     /// Checks everything. Takes some milliseconds of one core for each validator, and uses all cores.
     ///
     /// # Errors

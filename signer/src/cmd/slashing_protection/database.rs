@@ -2,17 +2,19 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use eth_types::network::Network;
+use eth_types::network::{NETWORK_NAMES, Network};
 use slashing_db::interchange::check_file;
 use slashing_db::{Access, Identity, OpenError, Options, SlashingDb};
 use threshold::cluster_file::{ClusterLock, LOCK_FILE, VerifiedLock, WalletSignatures};
 
 use super::PlaceArgs;
 use crate::assemble::{SLASHING_DB_FILE, network_of};
+use crate::config::NetworkArgsError;
 use crate::control::client::ControlClient;
+use crate::control::expected::{Chain, Expected, Lock};
 use crate::control::keys::KeyMap;
 use crate::control::socket::SOCKET_FILE;
 use crate::control::work::Maintenance;
@@ -21,7 +23,7 @@ use crate::control::work::Maintenance;
 #[derive(Debug)]
 pub(super) enum Database {
     /// The signer that runs with the data directory.
-    Running(ControlClient),
+    Running(Box<ControlClient>),
     /// This command: the file is open until this is dropped.
     Stopped(Maintenance),
 }
@@ -42,7 +44,7 @@ impl Database {
     pub(super) fn open(place: &PlaceArgs, need: Need<'_>) -> anyhow::Result<Self> {
         let data_dir = &place.data.data_dir;
         if let Some(client) = ControlClient::connect(data_dir)? {
-            return Ok(Self::running(client, data_dir));
+            return Self::running(client, place);
         }
         match open_file(place, need) {
             Ok(work) => Ok(Self::Stopped(work)),
@@ -50,7 +52,7 @@ impl Database {
                 Some(OpenError::InUse { path, holder }) => {
                     // A signer that was starting may listen by now.
                     if let Some(client) = ControlClient::connect(data_dir)? {
-                        return Ok(Self::running(client, data_dir));
+                        return Self::running(client, place);
                     }
                     anyhow::bail!(
                         "slashing database {} is in use by {holder}, and nobody answers at {}: stop that \
@@ -64,13 +66,14 @@ impl Database {
         }
     }
 
-    fn running(client: ControlClient, data_dir: &Path) -> Self {
+    fn running(client: ControlClient, place: &PlaceArgs) -> anyhow::Result<Self> {
+        let expected = expected(place)?;
         eprintln!(
             "Through the signer that runs with {} (process {}).",
-            data_dir.display(),
+            place.data.data_dir.display(),
             client.pid()
         );
-        Self::Running(client)
+        Ok(Self::Running(Box::new(client.expecting(expected))))
     }
 }
 
@@ -87,7 +90,7 @@ fn open_file(place: &PlaceArgs, need: Need<'_>) -> anyhow::Result<Maintenance> {
         );
     }
     let lock = read_lock(place)?;
-    let network = place.network.network()?;
+    let network = network(place)?;
     let is_new = stored.is_none();
     let identity = identity(data_dir, lock.as_ref(), network.as_ref(), stored)?;
     let keys = match &lock {
@@ -167,8 +170,38 @@ fn of_network(network: &Network, cluster_lock_hash: Option<eth_types::Root>) -> 
     }
 }
 
+/// Which signer the command is for, as far as it was told.
+fn expected(place: &PlaceArgs) -> anyhow::Result<Expected> {
+    let chain = network(place)?.as_ref().map(Chain::from);
+    let lock = match load_lock(place)? {
+        None => None,
+        Some((path, lock)) => {
+            // The signer has checked the rest, if it is the same.
+            lock.verify_hashes().with_context(|| refused(&path))?;
+            Some(Lock { hash: lock.lock_hash, chain: lock.network().as_ref().map(Chain::from) })
+        }
+    };
+    Ok(Expected { chain, lock })
+}
+
+/// The network of the options. Nothing here looks at the clock, so a file needs no genesis time beside it.
+fn network(place: &PlaceArgs) -> Result<Option<Network>, NetworkArgsError> {
+    let mut args = place.network.clone();
+    if args.network.as_ref().is_some_and(|name| !NETWORK_NAMES.contains(&name.as_str())) {
+        args.genesis_time.get_or_insert(0);
+    }
+    args.network()
+}
+
 /// The cluster lock, if there is one. Keys and identity need not be in place yet.
 fn read_lock(place: &PlaceArgs) -> anyhow::Result<Option<VerifiedLock>> {
+    let Some((path, lock)) = load_lock(place)? else { return Ok(None) };
+    let verified = lock.verify(WalletSignatures::default()).with_context(|| refused(&path))?;
+    Ok(Some(verified))
+}
+
+/// The cluster lock as it stands, and where.
+fn load_lock(place: &PlaceArgs) -> anyhow::Result<Option<(PathBuf, ClusterLock)>> {
     let path = match &place.lock_file {
         Some(path) => path.clone(),
         None => {
@@ -180,10 +213,11 @@ fn read_lock(place: &PlaceArgs) -> anyhow::Result<Option<VerifiedLock>> {
         }
     };
     let lock = ClusterLock::load(&path)?;
-    let verified = lock
-        .verify(WalletSignatures::default())
-        .with_context(|| format!("cluster lock {} is refused", path.display()))?;
-    Ok(Some(verified))
+    Ok(Some((path, lock)))
+}
+
+fn refused(lock: &Path) -> String {
+    format!("cluster lock {} is refused", lock.display())
 }
 
 /// Files of ours would be left beside the database, or the database itself, which its owner's signer could
