@@ -2,8 +2,8 @@
 //!
 //! An option `--http-listen-port` is read from, in this order: the command line; the environment
 //! variable `SYNOD_HTTP_LISTEN_PORT`; the key `http-listen-port` of the configuration file; its default.
-//! `synod standalone` also reads Web3Signer's variables, `WEB3SIGNER_HTTP_LISTEN_PORT` and
-//! `WEB3SIGNER_ETH2_NETWORK`. The file is the one of `--config-file`, in TOML or in Web3Signer's YAML,
+//! `synod standalone` and `synod slashing-protection` also read Web3Signer's variables,
+//! `WEB3SIGNER_HTTP_LISTEN_PORT` and `WEB3SIGNER_ETH2_NETWORK`. The file is the one of `--config-file`, in TOML or in Web3Signer's YAML,
 //! or `synod.toml` in the data directory. [`parse`] does that for every option of a command that has
 //! [`DataArgs`], so the groups here only name, type and explain the options.
 //!

@@ -18,10 +18,11 @@ pub const CONFIG_FILE_NAME: &str = "synod.toml";
 /// What the names of environment variables begin with.
 const ENV_PREFIX: &str = "SYNOD_";
 
-/// Web3Signer's, which the command in its place reads too: of its options, and of its subcommand's.
+/// Web3Signer's, which the commands in its place read too: of its options, and of its subcommand's.
 const WEB3SIGNER_PREFIXES: [&str; 2] = ["WEB3SIGNER_", "WEB3SIGNER_ETH2_"];
-/// That command.
-const WEB3SIGNER_COMMAND: &str = "standalone";
+/// Those commands, and all below them: the signer, and what works on its slashing database, which has to
+/// find the one that the signer uses.
+const WEB3SIGNER_COMMANDS: [&str; 2] = ["standalone", "slashing-protection"];
 
 /// Why the options cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -103,7 +104,7 @@ impl From<clap::Error> for ConfigError {
 pub fn parse<T: CommandFactory + FromArgMatches>(
     args: impl IntoIterator<Item = OsString>,
 ) -> Result<T, ConfigError> {
-    let command = with_environment(T::command());
+    let command = with_environment(T::command(), false);
     let args = with_values_joined(&command, args);
     let file = File::of_command_line(&command, &args)?;
     let filled = match &file {
@@ -143,9 +144,10 @@ fn is_switch(command: &Command, arg: &OsStr) -> bool {
     here || command.get_subcommands().any(|below| is_switch(below, arg))
 }
 
-/// Lets every option be given by its environment variable.
-fn with_environment(command: Command) -> Command {
-    let web3signer = command.get_name() == WEB3SIGNER_COMMAND;
+/// Lets every option be given by its environment variable; by Web3Signer's too if `web3signer`, or if this is
+/// one of the commands that read those.
+fn with_environment(command: Command, web3signer: bool) -> Command {
+    let web3signer = web3signer || WEB3SIGNER_COMMANDS.contains(&command.get_name());
     command
         .mut_args(|arg| {
             let Some(long) = arg.get_long() else { return arg };
@@ -157,7 +159,7 @@ fn with_environment(command: Command) -> Command {
                 _ => arg.env(own),
             }
         })
-        .mut_subcommands(with_environment)
+        .mut_subcommands(|below| with_environment(below, web3signer))
 }
 
 /// `SYNOD_HTTP_LISTEN_PORT` for `http-listen-port`.

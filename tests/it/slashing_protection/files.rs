@@ -9,7 +9,7 @@ use tests::interchange::{content, content_of, entry, file};
 use tests::records::DATABASE;
 
 use super::{Folder, assert_done, command, export, import, refusal, share_key, stranger, text};
-use crate::support::cluster;
+use crate::support::{cluster, program};
 
 /// A file of `tests/fixtures`.
 fn fixture(name: &str) -> PathBuf {
@@ -235,4 +235,35 @@ fn a_chain_that_is_not_known_or_another_is_refused_before_anything_is_made() {
     assert_done(&command(&dir, ["import", "--network", "hoodi", "--from", text(&from)]));
     let refused = command(&dir, ["watermark", "show", "--network", "mainnet"]);
     assert!(refusal(&refused).contains("belongs to network hoodi"), "{}", refused.stderr);
+}
+
+#[test]
+fn the_database_is_found_where_web3signers_variables_say_unless_the_programs_own_say_otherwise() {
+    let folder = Folder::new();
+    let (dir, own) = (folder.path("signer"), folder.path("own"));
+    let from = fixture("lighthouse");
+    let run = |args: &[&str], own_variables: &[(&str, &std::ffi::OsStr)]| {
+        let mut command = program().command();
+        command
+            .current_dir(folder.path(""))
+            .env("WEB3SIGNER_DATA_PATH", &dir)
+            .env("WEB3SIGNER_ETH2_NETWORK", "hoodi")
+            .envs(own_variables.iter().copied())
+            .arg("slashing-protection")
+            .args(args);
+        let output = command.output().unwrap();
+        let said = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        (output.status.code(), said.concat())
+    };
+    let imported = run(&["import", "--from", text(&from)], &[]);
+    assert_eq!(imported.0, Some(0), "{}", imported.1);
+    assert!(dir.join(DATABASE).exists(), "{}", imported.1);
+    assert_eq!(folder.names(), ["signer"], "nothing was made elsewhere");
+    let shown = run(&["watermark", "high", "show"], &[]);
+    assert_eq!(shown.0, Some(0), "{}", shown.1);
+    let refused = run(&["watermark", "show"], &[("SYNOD_NETWORK", "mainnet".as_ref())]);
+    assert!(refused.1.contains("but this command is for network mainnet"), "{}", refused.1);
+    let imported = run(&["import", "--from", text(&from)], &[("SYNOD_DATA_DIR", own.as_ref())]);
+    assert_eq!(imported.0, Some(0), "{}", imported.1);
+    assert!(own.join(DATABASE).exists(), "{}", imported.1);
 }
