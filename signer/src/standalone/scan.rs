@@ -22,6 +22,16 @@ pub struct Places {
     pub keystores: Option<Keystores>,
 }
 
+impl fmt::Display for Places {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.config_dir.display())?;
+        if let Some(keystores) = &self.keystores {
+            write!(f, " and {}", keystores.dir.display())?;
+        }
+        Ok(())
+    }
+}
+
 /// A directory of keystores, each opened with its password.
 #[derive(Debug, Clone)]
 pub struct Keystores {

@@ -95,6 +95,20 @@ pub(super) fn log_bad(bad: &[BadFile]) {
     }
 }
 
+/// Names the keys that a load did not find any more, of those from before.
+pub(super) fn log_gone(gone: &[&StoredKey]) {
+    for stored in gone.iter().take(NAMED_BAD_FILES) {
+        tracing::warn!(
+            validator = %stored.validator(),
+            file = %stored.source,
+            "a key signs no more: its file is gone"
+        );
+    }
+    if let Some(more) = gone.len().checked_sub(NAMED_BAD_FILES).filter(|more| *more > 0) {
+        tracing::warn!("{more} more keys sign no more: their files are gone");
+    }
+}
+
 /// Only a warning: Web3Signer takes such files, and whoever comes from it has them.
 pub(super) fn warn_of_exposed<'a>(sources: impl Iterator<Item = &'a Source>) {
     let exposed = exposed(sources);

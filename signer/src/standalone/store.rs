@@ -20,7 +20,7 @@ use super::progress::Progress;
 use super::refused::Refused;
 pub use super::scan::{Keystores, Passwords, Places, ScanError, Source, Way};
 use super::scan::{Scan, scan};
-use super::settle::{Settled, log_bad, settle, warn_of_exposed};
+use super::settle::{Settled, log_bad, log_gone, settle, warn_of_exposed};
 use super::turns::{Turn, Turns};
 use crate::backend::{KeySource, NotReady, ReloadRefused, ReloadState, ReloadStatus};
 use crate::error::chain;
@@ -374,9 +374,20 @@ impl Inner {
         self.count();
         let active = self.active();
         warn_of_exposed(active.values().flat_map(|stored| stored.sources()));
+        let gone: Vec<&StoredKey> = before
+            .iter()
+            .filter(|(key, _)| !active.contains_key(key))
+            .map(|(_, stored)| stored.as_ref())
+            .collect();
+        log_gone(&gone);
+        if found.candidates.is_empty() {
+            // Keys may come through the API. A disk that is not mounted yet looks the same.
+            let looked_in = self.places.to_string();
+            tracing::warn!(looked_in, "there are no key files: nothing can be signed yet");
+        }
         Loaded {
             keys: active.len(),
-            removed: before.keys().filter(|key| !active.contains_key(key)).count(),
+            removed: gone.len(),
             errors: bad.len(),
             derived: self.loader.derived.load(Ordering::Relaxed) - derived_before,
             took: progress.elapsed(),

@@ -94,7 +94,11 @@ async fn keys_come_go_and_change_with_their_files() {
     }
     for key in [goes, changes] {
         let _ = signer.ask(&key, &ask).await.refusal(404);
+        let log = signer.log();
+        let named = |line: &str| line.contains("signs no more") && line.contains(&key.to_string());
+        assert!(log.lines().any(named), "{key} is not named: {log}");
     }
+    assert!(!signer.log().contains("there are no key files"));
 
     // All gone, and all back: none is disabled for good.
     let (keys, away) = (signer.path("keys"), signer.path("away"));
@@ -102,6 +106,7 @@ async fn keys_come_go_and_change_with_their_files() {
     fs::create_dir(&keys).unwrap();
     assert_eq!(signer.reload().await["status"], "completed");
     assert_eq!(signer.public_keys().await, []);
+    assert!(signer.log().contains("there are no key files"), "{}", signer.log());
     fs::remove_dir(&keys).unwrap();
     fs::rename(&away, &keys).unwrap();
     assert_eq!(signer.reload().await["status"], "completed");
