@@ -51,7 +51,7 @@ pub(super) async fn read(
             if whole.len().saturating_add(chunk.len()) > limit {
                 return Err(KeyManagerError::BodyTooLarge { limit });
             }
-            append(&mut whole, &chunk);
+            append(&mut whole, &chunk, limit);
         }
         Ok(whole)
     };
@@ -61,11 +61,11 @@ pub(super) async fn read(
     }
 }
 
-/// Appends; where the memory has to grow, the old one is erased.
-fn append(whole: &mut SecretBody, chunk: &[u8]) {
+/// Appends, to at most `limit` bytes; where the memory has to grow, the old one is erased.
+fn append(whole: &mut SecretBody, chunk: &[u8], limit: usize) {
     let length = whole.len().saturating_add(chunk.len());
     if length > whole.capacity() {
-        let capacity = length.max(whole.capacity().saturating_mul(2));
+        let capacity = length.max(whole.capacity().saturating_mul(2).min(limit));
         let mut larger = Zeroizing::new(Vec::with_capacity(capacity));
         larger.extend_from_slice(whole);
         *whole = larger;
@@ -86,6 +86,7 @@ mod tests {
         let headers = HeaderMap::new();
         let whole = read(&headers, chunks(7), 700_000).await.unwrap();
         assert_eq!(*whole, vec![b'x'; 700_000]);
+        assert!(whole.capacity() <= 700_000, "{} bytes are allocated", whole.capacity());
         let refused = read(&headers, chunks(8), 700_000).await;
         assert!(matches!(refused, Err(KeyManagerError::BodyTooLarge { limit: 700_000 })));
     }

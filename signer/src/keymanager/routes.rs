@@ -32,6 +32,8 @@ const IMPORT_LIMIT: usize = 128 * 1024 * 1024;
 /// Longest body of the other requests: some 80,000 public keys.
 const KEYS_LIMIT: usize = 8 * 1024 * 1024;
 
+const ENDED: &str = "internal error, of which the log says more: what was done of the request is not known, so look at \
+                     the list of keys, and send the request again";
 const NOT_FORWARDED: &str = "this signer holds keys and asks no other signer for signatures: point the validator client at \
                              that signer instead";
 const OF_THE_LOCK: &str = "the cluster lock says which validators the cluster signs for; keys are not taken out of it one by \
@@ -83,7 +85,9 @@ impl Endpoints {
     ) -> Result<T, KeyManagerError> {
         let keys = Arc::clone(&self.api.keys);
         tokio::task::spawn_blocking(move || work(&*keys)).await.unwrap_or_else(|error| {
-            Err(KeyManagerError::Failed(format!("internal error: {error}")))
+            // What a panic says may be of anything.
+            tracing::error!(%error, "a request to the key manager API ended by an internal error");
+            Err(KeyManagerError::Failed(ENDED.to_owned()))
         })
     }
 }

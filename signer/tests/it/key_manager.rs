@@ -59,6 +59,19 @@ impl KeyManager for FakeKeys {
     }
 }
 
+#[tokio::test]
+async fn what_a_fault_of_the_program_says_is_not_answered() {
+    let (server, _) = managing(Some(|| panic!("unmistakable")));
+    for method in [Method::GET, Method::POST, Method::DELETE] {
+        let body = r#"{"keystores":[],"passwords":[],"pubkeys":[]}"#;
+        let answered =
+            server.send(request(&method, paths::KEYSTORES).body(Body::from(body)).unwrap()).await;
+        assert_eq!(answered.status, StatusCode::INTERNAL_SERVER_ERROR);
+        let message = message(&answered);
+        assert!(message.starts_with("internal error, of which the log says more"), "{message}");
+    }
+}
+
 fn managing(refusal: Option<fn() -> KeyManagerError>) -> (Server, Arc<FakeKeys>) {
     let fake = Arc::new(FakeKeys { refusal, ..FakeKeys::default() });
     (server_managing("hoodi", Fake::signing(), fake.clone()), fake)
