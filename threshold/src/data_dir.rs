@@ -14,6 +14,7 @@
 //! and Charon leaves them readable by all: that is accepted.
 
 pub mod files;
+mod partial;
 mod shares;
 
 use std::io;

@@ -106,7 +106,9 @@ impl StandaloneKeys {
                     None | Some(Err(RemoveError::Unknown { .. })) => Removed::NotHere(*key),
                     Some(Ok(())) => Removed::Yes(*key, String::new()),
                     Some(Err(
-                        error @ (RemoveError::LeftOver { .. } | RemoveError::Kept { .. }),
+                        error @ (RemoveError::LeftOver { .. }
+                        | RemoveError::SecretNotOnDisk { .. }
+                        | RemoveError::Kept { .. }),
                     )) => Removed::Yes(*key, chain(&error)),
                     Some(Err(error)) => Removed::No(chain(&error)),
                 },

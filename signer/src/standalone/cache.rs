@@ -12,7 +12,6 @@
 //! made from.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -273,21 +272,16 @@ fn read_entries(
 /// Writes a file beside and moves it into its place, for the owner only, and waits until that is on
 /// disk. The cache and its key are this program's own: nothing of the user's is overwritten.
 fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    match fs::remove_file(&beside) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    files::write_new(&beside, content, FILE_MODE)?;
-    fs::rename(&beside, path)?;
+    files::replace(path, content, FILE_MODE)?;
     match path.parent() {
-        Some(parent) => File::open(parent)?.sync_all(),
+        Some(parent) => files::sync_dir(parent),
         None => Ok(()),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     use tempfile::TempDir;

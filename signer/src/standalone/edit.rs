@@ -7,6 +7,7 @@
 mod error;
 mod files;
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use threshold::keystore::{Keystore, Password};
 use threshold::share::WholeKey;
 
 pub use self::error::{AddError, OpenKeystoreError, RemoveError};
-use self::files::{own_files, remove_file, write_files};
+use self::files::{NotRemoved, own_files, remove_file, write_files};
 use super::load::StoredKey;
 use super::needed::Needed;
 use super::scan::Source;
@@ -145,7 +146,7 @@ impl KeyStore {
             return validators.iter().map(|_| Err(RemoveError::Loading)).collect();
         }
         let removed: Vec<_> =
-            validators.iter().map(|validator| self.remove_one(validator)).collect();
+            validators.iter().map(|validator| self.remove_one(validator, sync_dir)).collect();
         if let Some(mut cache) = self.inner.loader.cache() {
             cache.forget(removed.iter().flatten().flat_map(|stored| stored.fingerprints()));
         }
@@ -161,7 +162,11 @@ impl KeyStore {
     }
 
     /// Lets a key sign no more and removes the files with which it is there.
-    fn remove_one(&self, validator: &PublicKey) -> Result<Arc<StoredKey>, RemoveError> {
+    fn remove_one(
+        &self,
+        validator: &PublicKey,
+        sync: impl Fn(&Path) -> io::Result<()>,
+    ) -> Result<Arc<StoredKey>, RemoveError> {
         let unknown = || RemoveError::Unknown { validator: *validator };
         let stored = self.inner.active().get(validator).cloned().ok_or_else(unknown)?;
         if let Some(place) = stored.sources().find(|source| source.is_readonly()) {
@@ -170,9 +175,13 @@ impl KeyStore {
         self.inner.active_mut().remove(validator);
         for source in stored.sources() {
             let path = source.main_file();
-            if let Err(error) = remove_file(path) {
+            if let Err(error) = remove_file(path, &sync) {
                 self.inner.active_mut().insert(*validator, Arc::clone(&stored));
-                return Err(RemoveError::Remove { path: path.to_owned(), source: error });
+                let path = path.to_owned();
+                return Err(match error {
+                    NotRemoved::There(source) => RemoveError::Remove { path, source },
+                    NotRemoved::NotOnDisk(source) => RemoveError::NotOnDisk { path, source },
+                });
             }
         }
         tracing::info!(%validator, file = %stored.source, "key removed");
@@ -189,8 +198,14 @@ impl KeyStore {
                     if source.keystore() == Some(path) || !needed.is_needed(path) {
                         kept.push(path.to_owned());
                     }
-                } else if let Err(source) = remove_file(path) {
-                    return Err(RemoveError::LeftOver { path: path.to_owned(), source });
+                } else if let Err(error) = remove_file(path, sync_dir) {
+                    let path = path.to_owned();
+                    return Err(match error {
+                        NotRemoved::There(source) => RemoveError::LeftOver { path, source },
+                        NotRemoved::NotOnDisk(source) => {
+                            RemoveError::SecretNotOnDisk { path, source }
+                        }
+                    });
                 }
             }
         }
@@ -212,7 +227,9 @@ impl KeyStore {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, io};
+    use std::cell::RefCell;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
 
     use tempfile::TempDir;
     use threshold::data_dir::files;
@@ -411,6 +428,64 @@ mod tests {
     }
 
     #[test]
+    fn a_removal_that_does_not_reach_the_disk_says_so_and_counts_when_it_did_the_second_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = loaded(options(&dir));
+        let (text, validator) = keystore(1, "word");
+        store.add(store.open_keystore(&text, "word").unwrap()).unwrap();
+        let configs = dir.path().join("keys");
+        let broken = |_: &Path| Err(io::Error::other("broken disk"));
+        for _ in 0..2 {
+            let error = store.remove_one(&validator, broken).unwrap_err();
+            assert!(error.to_string().contains("is gone now, but may be back"), "{error}");
+            assert!(matches!(error, RemoveError::NotOnDisk { .. }));
+            assert!(!configs.join(format!("{validator}.yaml")).exists());
+            assert_eq!(keys(&store), [validator]);
+        }
+        let synced = RefCell::new(Vec::new());
+        let sync = |path: &Path| {
+            synced.borrow_mut().push(path.to_owned());
+            sync_dir(path)
+        };
+        store.remove_one(&validator, sync).unwrap();
+        assert_eq!(synced.into_inner(), [configs]);
+        assert_eq!(keys(&store), []);
+    }
+
+    #[test]
+    fn a_file_whose_directory_is_gone_is_removed_when_that_is_on_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let synced = RefCell::new(Vec::new());
+        let sync = |path: &Path| {
+            synced.borrow_mut().push(path.to_owned());
+            sync_dir(path)
+        };
+        remove_file(&dir.path().join("gone/also/key.yaml"), sync).unwrap();
+        assert_eq!(synced.into_inner().last().map(|last| last.as_path()), Some(dir.path()));
+    }
+
+    #[test]
+    fn what_a_killed_import_left_is_no_key_is_in_nobodys_way_and_goes_at_the_next_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = loaded(options(&dir));
+        let (text, validator) = keystore(1, "word");
+        let configs = dir.path().join("keys");
+        fs::create_dir(&configs).unwrap();
+        for extension in ["yaml", "json", "password"] {
+            let name = format!(".{validator}.{extension}.0123456789abcdef.synod-part");
+            fs::write(configs.join(name), "ha").unwrap();
+        }
+        store.reload().unwrap();
+        store.wait_for_load();
+        assert_eq!(keys(&store), []);
+        assert!(store.figures().iter().all(|figure| figure.errors == 0));
+        store.add(store.open_keystore(&text, "word").unwrap()).unwrap();
+        assert_eq!(fs::read_dir(&configs).unwrap().count(), 6);
+        assert_eq!(keys(&loaded(options(&dir))), [validator]);
+        assert_eq!(fs::read_dir(&configs).unwrap().count(), 3);
+    }
+
+    #[test]
     fn nothing_is_added_or_removed_once_the_program_stops() {
         let dir = tempfile::tempdir().unwrap();
         let store = loaded(options(&dir));
@@ -449,7 +524,9 @@ mod tests {
 
         // What was left behind by an import that was cut off is taken up.
         fs::write(&in_the_way, "word").unwrap();
+        fs::set_permissions(&in_the_way, fs::Permissions::from_mode(0o644)).unwrap();
         store.add(store.open_keystore(&text, "word").unwrap()).unwrap();
         assert_eq!(keys(&store), [validator]);
+        assert_eq!(files::mode(&in_the_way).unwrap(), 0o600);
     }
 }

@@ -5,12 +5,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use eth_types::PublicKey;
+use threshold::data_dir::files;
 
 use super::budget::MemoryBudget;
 use super::cache::{CacheKey, KeyCache};
@@ -87,6 +88,9 @@ impl KeyStore {
         counted: impl Fn(usize) + Send + Sync + 'static,
     ) -> Result<Self, ScanError> {
         let found = scan(&options.places)?;
+        for dir in [&options.data_dir, &options.places.config_dir] {
+            remove_unfinished(dir);
+        }
         let cached = options.cache.then(|| KeyCache::open(&options.data_dir)).and_then(|opened| {
             opened
                 .inspect_err(
@@ -407,6 +411,18 @@ impl Inner {
             self.active().values().flat_map(|stored| stored.fingerprints()).collect();
         if let Some(mut cache) = self.loader.cache() {
             cache.retain(&wanted);
+        }
+    }
+}
+
+/// Before anything is written there by this process, which alone has the data directory.
+fn remove_unfinished(dir: &Path) {
+    match files::remove_unfinished(dir) {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "unfinished files removed from {}", dir.display()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => {
+            tracing::warn!(%error, "unfinished files may be left in {}", dir.display());
         }
     }
 }

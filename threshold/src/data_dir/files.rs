@@ -1,12 +1,15 @@
 //! Small file operations with the care that secrets and finished clusters need: created with their
-//! mode, never overwritten, on disk before anybody relies on them, read within a bound.
+//! mode, complete from the moment they have their name, never overwritten, on disk before anybody relies on
+//! them, read within a bound.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
 use zeroize::Zeroizing;
+
+use super::partial::{self, Partial};
 
 /// Why a file could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -46,17 +49,45 @@ pub fn read_bounded(path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>, ReadE
     Ok(content)
 }
 
-/// Writes a new file and waits until it is on disk. The mode is there from the first byte, whatever the
-/// umask; a file of that name is left as it is and is an error.
+/// Writes a new file and waits until its content is on disk; call [`sync_dir`] for its name. All of it is
+/// there or nothing is, also after a kill or a power failure. The mode is there from the first byte,
+/// whatever the umask; a file of that name is left as it is and is an error.
 ///
 /// # Errors
-/// The file exists or cannot be written.
+/// The file exists or cannot be written. Nothing was made.
 pub fn write_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode & 0o600).open(path)?;
-    file.write_all(content)?;
-    // Opened with no more than the owner's rights, then given what the caller asked for.
+    // Also where nothing can be written, such as a directory that is mounted read-only.
+    if fs::symlink_metadata(path).is_ok() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    Partial::write(path, content, mode)?.publish()
+}
+
+/// Like [`write_new`], in the place of a file of that name, in one step.
+///
+/// # Errors
+/// It cannot be written; what was there before still is.
+pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    Partial::write(path, content, mode)?.replace()
+}
+
+/// Takes a file over that somebody else made: gives it a mode and waits until it is on disk.
+///
+/// # Errors
+/// The operating system's.
+pub fn take_over(path: &Path, mode: u32) -> io::Result<()> {
+    let file = File::open(path)?;
     file.set_permissions(Permissions::from_mode(mode))?;
     file.sync_all()
+}
+
+/// Removes what [`write_new`] and [`replace`] left in a directory when they were killed, which may be secret.
+/// Nobody may be writing files there meanwhile. How many there were.
+///
+/// # Errors
+/// The directory cannot be listed, or such a file not be removed.
+pub fn remove_unfinished(dir: &Path) -> io::Result<usize> {
+    partial::remove_all(dir)
 }
 
 /// Makes a new directory; one of that name is an error.

@@ -81,6 +81,18 @@ pub enum RemoveError {
         #[source]
         source: io::Error,
     },
+    /// The file with which the key is there is gone, but that may not be on disk; the key still signs.
+    #[error(
+        "{} is gone now, but may be back after a power failure, so the key stays: send the same request again",
+        path.display()
+    )]
+    NotOnDisk {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The key does not sign any more and will not after a restart. These files of it are not removed:
     /// other key files name them, or they are outside the directory of key configuration files, or some
     /// of those cannot be read.
@@ -91,6 +103,19 @@ pub enum RemoveError {
     Kept {
         /// The files.
         paths: Vec<PathBuf>,
+    },
+    /// The key does not sign any more and will not after a restart, but that its secret is gone may not be
+    /// on disk.
+    #[error(
+        "the key is removed, but {}, which is gone now, may be back after a power failure: look for it then",
+        path.display()
+    )]
+    SecretNotOnDisk {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
     },
     /// The key does not sign any more and will not after a restart, but its secret is still on disk.
     #[error("the key is removed, but {} is still there: remove it by hand", path.display())]

@@ -38,24 +38,16 @@ pub(super) fn write_files(
     let contents = [(&keystore, opened.text.as_str()), (&password, &secret), (&config, &yaml)];
     let mut written = Vec::new();
     for (path, content) in contents {
-        let outcome = match files::write_new(path, content.as_bytes(), FILE_MODE) {
-            // Left behind by an import or a removal that was cut off.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                match has_content(path, content.as_bytes()) {
-                    true => continue,
-                    false => Err(AddError::Exists { path: path.clone() }),
-                }
+        // What the YAML file names is on disk before it is.
+        let ready =
+            if path == &config { sync(dir).map_err(|source| at(dir, source)) } else { Ok(()) };
+        match ready.and_then(|()| write_one(path, content.as_bytes())) {
+            Ok(true) => written.push(path),
+            Ok(false) => {}
+            Err(error) => {
+                take_back(&written);
+                return Err(error);
             }
-            other => other.map_err(|source| at(path, source)),
-        };
-        written.push(path);
-        if let Err(error) = outcome {
-            // What exists with another content is not ours to remove.
-            if matches!(error, AddError::Exists { .. }) {
-                written.pop();
-            }
-            take_back(&written);
-            return Err(error);
         }
     }
     if let Err(error) = sync(dir) {
@@ -63,6 +55,24 @@ pub(super) fn write_files(
         return Err(at(dir, error));
     }
     Ok(Source::Keystore { config, document: 0, alone: true, keystore, password })
+}
+
+/// Whether it was written; otherwise it was there already, left behind by an import or a removal that was
+/// cut off.
+fn write_one(path: &Path, content: &[u8]) -> Result<bool, AddError> {
+    let outcome = match files::write_new(path, content, FILE_MODE) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            if !has_content(path, content) {
+                return Err(AddError::Exists { path: path.to_owned() });
+            }
+            if files::mode(path).is_ok_and(|mode| mode != FILE_MODE) {
+                tracing::warn!("{} was there with other permissions; it gets 0600", path.display());
+            }
+            files::take_over(path, FILE_MODE).map(|()| false)
+        }
+        other => other.map(|()| true),
+    };
+    outcome.map_err(|source| AddError::Write { path: path.to_owned(), source })
 }
 
 /// Removes files that were written, the YAML file first: with it the key would be there after a restart.
@@ -81,14 +91,33 @@ fn has_content(path: &Path, expected: &[u8]) -> bool {
         .is_ok_and(|content| content.as_slice() == expected)
 }
 
-/// Removes a file and waits until that is on disk. One that is not there is removed.
-pub(super) fn remove_file(path: &Path) -> io::Result<()> {
+/// Why a file is not removed, or not for certain.
+#[derive(Debug)]
+pub(super) enum NotRemoved {
+    /// It is still there.
+    There(io::Error),
+    /// It is gone, but may be back after a power failure.
+    NotOnDisk(io::Error),
+}
+
+/// Removes a file and waits with `sync` until that is on disk. One that is not there is removed, but perhaps
+/// not on disk, if it was tried before.
+pub(super) fn remove_file(
+    path: &Path,
+    sync: impl Fn(&Path) -> io::Result<()>,
+) -> Result<(), NotRemoved> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-        Ok(()) => match path.parent() {
-            Some(parent) => files::sync_dir(parent),
-            None => Ok(()),
-        },
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(NotRemoved::There(error));
+        }
+        _ => {}
     }
+    // If its directory is gone, too, that is what has to be on disk.
+    for dir in path.ancestors().skip(1).filter(|dir| !dir.as_os_str().is_empty()) {
+        match sync(dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            synced => return synced.map_err(NotRemoved::NotOnDisk),
+        }
+    }
+    Ok(())
 }
