@@ -8,6 +8,7 @@ mod slashing_protection;
 mod standalone;
 mod web3signer;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -27,8 +28,10 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run a node of a cluster.
+    #[command(version, display_name = "synod")]
     Run(Box<run::RunArgs>),
     /// Run a signer with whole keys, in place of Web3Signer.
+    #[command(version, display_name = "synod")]
     Standalone(Box<standalone::StandaloneArgs>),
     /// Make a throwaway cluster on this machine, sign with it, and serve until Ctrl-C.
     Demo(demo::DemoArgs),
@@ -51,6 +54,17 @@ enum Create {
     Enr(create_enr::CreateEnrArgs),
     /// Make a whole cluster on this machine, from new keys or by splitting existing ones.
     Cluster(create_cluster::CreateClusterArgs),
+}
+
+/// What to use instead of a command of Web3Signer's that a refused command line asks for, if it does: its
+/// options would be told as unknown otherwise. `args` begins with the program's name.
+#[must_use]
+pub fn hint(args: &[OsString]) -> Option<String> {
+    let words: Vec<&str> = args.iter().skip(1).filter_map(|arg| arg.to_str()).collect();
+    match words.split_first() {
+        Some((&"standalone", words)) => web3signer::hint(words),
+        _ => None,
+    }
 }
 
 /// Runs the command.

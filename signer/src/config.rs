@@ -209,13 +209,27 @@ pub struct NetworkArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Logging")]
 pub struct LogArgs {
-    /// off, error, warn, info, debug or trace, or by module: info,threshold=debug.
+    /// off, error, warn, info, debug or trace, or by module: info,threshold=debug. Log4j's ALL is trace,
+    /// its FATAL is error.
     #[arg(long, short = 'l', value_name = "LEVEL", default_value = "info", alias = "logging")]
     pub log_level: LogLevel,
 
-    /// How log lines look.
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Console)]
-    pub log_format: LogFormat,
+    /// How log lines look [default: console].
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub log_format: Option<LogFormat>,
+
+    /// Web3Signer's option for it, whose forms in JSON are all the one that there is here.
+    #[arg(long, value_name = "FORMAT", value_enum, ignore_case = true, hide = true)]
+    pub logging_format: Option<Web3SignerLogFormat>,
+}
+
+impl LogArgs {
+    /// The form of log lines; without an option for it they are for people.
+    #[must_use]
+    pub fn format(&self) -> LogFormat {
+        let asked = self.log_format.or_else(|| self.logging_format.map(LogFormat::from));
+        asked.unwrap_or(LogFormat::Console)
+    }
 }
 
 /// The form of log lines.
@@ -227,12 +241,39 @@ pub enum LogFormat {
     Json,
 }
 
+/// The form of log lines as Web3Signer names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Web3SignerLogFormat {
+    /// Lines for people.
+    Plain,
+    /// JSON for Elastic.
+    Ecs,
+    /// JSON for Logstash.
+    Logstash,
+    /// JSON for Graylog.
+    Gelf,
+    /// JSON for Google Cloud.
+    Gcp,
+}
+
+impl From<Web3SignerLogFormat> for LogFormat {
+    fn from(format: Web3SignerLogFormat) -> Self {
+        match format {
+            Web3SignerLogFormat::Plain => Self::Console,
+            Web3SignerLogFormat::Ecs
+            | Web3SignerLogFormat::Logstash
+            | Web3SignerLogFormat::Gelf
+            | Web3SignerLogFormat::Gcp => Self::Json,
+        }
+    }
+}
+
 /// A level, or directives by module, that the logging library understands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogLevel(String);
 
 impl LogLevel {
-    /// The text of the option.
+    /// The level or the directives.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -241,13 +282,22 @@ impl LogLevel {
 
 /// The text is neither a level nor directives.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("expected off, error, warn, info, debug, trace, or directives like info,threshold=debug")]
+#[error(
+    "expected off, error (or fatal), warn, info, debug, trace (or all), or directives like \
+     info,threshold=debug"
+)]
 pub struct LogLevelError;
 
 impl FromStr for LogLevel {
     type Err = LogLevelError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // Log4j's levels, which Web3Signer takes.
+        let text = match text.to_ascii_lowercase().as_str() {
+            "all" => "trace",
+            "fatal" => "error",
+            _ => text,
+        };
         // A bare word that is no level would be taken for the name of a module.
         let bare = !text.contains(['=', ',', '[']);
         let is_level = text.parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
@@ -278,9 +328,36 @@ mod tests {
     }
 
     #[test]
+    fn web3signers_forms_of_log_lines_count_where_there_is_no_other_option() {
+        #[derive(clap::Parser)]
+        struct Command {
+            #[command(flatten)]
+            log: LogArgs,
+        }
+        for (options, format) in [
+            ("", LogFormat::Console),
+            ("--logging-format=PLAIN", LogFormat::Console),
+            ("--logging-format=ecs", LogFormat::Json),
+            ("--logging-format=LOGSTASH", LogFormat::Json),
+            ("--logging-format=GELF", LogFormat::Json),
+            ("--logging-format=GCP", LogFormat::Json),
+            ("--logging-format=GCP --log-format=console", LogFormat::Console),
+        ] {
+            let words = std::iter::once("synod").chain(options.split_whitespace());
+            let Command { log } = <Command as clap::Parser>::parse_from(words);
+            assert_eq!(log.format(), format, "{options}");
+        }
+    }
+
+    #[test]
     fn log_levels_are_levels_or_directives() {
         for good in ["info", "WARN", "off", "info,threshold=debug", "signer=trace"] {
             assert_eq!(good.parse::<LogLevel>().unwrap().as_str(), good);
+        }
+        for (log4j, level) in
+            [("ALL", "trace"), ("all", "trace"), ("Fatal", "error"), ("OFF", "OFF")]
+        {
+            assert_eq!(log4j.parse::<LogLevel>().unwrap().as_str(), level);
         }
         for bad in ["", "verbose", "info,threshold=loud"] {
             assert_eq!(bad.parse::<LogLevel>(), Err(LogLevelError), "{bad}");

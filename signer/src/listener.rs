@@ -5,6 +5,7 @@ use std::io;
 use tokio::net::TcpListener;
 
 use crate::config::{HttpArgs, MetricsArgs};
+use crate::server::SHORT_IDLE_TIMEOUT;
 use crate::tls::ServerTls;
 
 /// Why nothing can listen where the options say.
@@ -22,6 +23,15 @@ pub enum ListenError {
         port: u16,
         /// The option for the port.
         port_option: &'static str,
+    },
+    /// Both listeners of the node are given one port.
+    #[error(
+        "--http-listen-port and --metrics-port both name port {port}: give one of them another, or turn \
+         figures off with --metrics-enabled=false"
+    )]
+    SamePort {
+        /// The port.
+        port: u16,
     },
     /// The operating system refused.
     #[error("cannot listen on {host}:{port} ({host_option}, {port_option})")]
@@ -58,6 +68,14 @@ impl HttpArgs {
         {
             tracing::warn!(%address, "{warning}");
         }
+        if self.idle_connection_timeout_seconds < SHORT_IDLE_TIMEOUT.as_secs() {
+            tracing::warn!(
+                "--idle-connection-timeout-seconds is {}: clients keep idle connections for up to 90 s and \
+                 lose a request to one that is closed meanwhile; give {} or more, or leave it out",
+                self.idle_connection_timeout_seconds,
+                SHORT_IDLE_TIMEOUT.as_secs()
+            );
+        }
         Ok(listener)
     }
 }
@@ -85,17 +103,24 @@ fn exposure(client_certificates: Option<bool>) -> Option<&'static str> {
 }
 
 impl MetricsArgs {
-    /// Listens for requests for figures; `None` if they are turned off.
+    /// Listens for requests for figures, beside the listener of `http`, which comes first; `None` if they
+    /// are turned off.
     ///
     /// # Errors
     /// See [`ListenError`].
-    pub async fn listen(&self) -> Result<Option<TcpListener>, ListenError> {
+    pub async fn listen(&self, http: &HttpArgs) -> Result<Option<TcpListener>, ListenError> {
         if !self.metrics_enabled {
             return Ok(None);
         }
-        bind((&self.metrics_host, "--metrics-host"), (self.metrics_port, "--metrics-port"))
-            .await
-            .map(Some)
+        let port = self.metrics_port;
+        match bind((&self.metrics_host, "--metrics-host"), (port, "--metrics-port")).await {
+            Ok(listener) => Ok(Some(listener)),
+            // The port is taken by this very program.
+            Err(ListenError::InUse { .. }) if port == http.http_listen_port => {
+                Err(ListenError::SamePort { port })
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 

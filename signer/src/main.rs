@@ -3,9 +3,17 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let command = match signer::config::parse::<signer::cmd::Cli>(std::env::args_os()) {
+    let args: Vec<_> = std::env::args_os().collect();
+    let command = match signer::config::parse::<signer::cmd::Cli>(args.clone()) {
         Ok(command) => command,
-        Err(signer::config::ConfigError::CommandLine(error)) => error.exit(),
+        // The exit code of help and version is 0.
+        Err(signer::config::ConfigError::CommandLine(error)) if error.exit_code() == 0 => {
+            error.exit()
+        }
+        Err(signer::config::ConfigError::CommandLine(error)) => match signer::cmd::hint(&args) {
+            Some(hint) => return fail(&anyhow::Error::msg(hint)),
+            None => error.exit(),
+        },
         Err(error) => return fail(&error.into()),
     };
     match signer::cmd::run(command) {

@@ -30,6 +30,8 @@ use crate::tls::ServerTls;
 /// to 90 s (Go, reqwest) and do not repeat a POST that runs into a closing one: the server must not be
 /// the first to close.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
+/// Under this an operator is warned: clients' 90 s, and the time a request is on its way.
+pub const SHORT_IDLE_TIMEOUT: Duration = Duration::from_secs(95);
 /// How long a request's header may take from its first byte on. It fits in a packet or two.
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a TLS handshake may take from the client's first byte on: two round trips.

@@ -52,8 +52,8 @@ impl Listeners {
             None => None,
         };
         let origins = AllowedOrigins::new(&http.http_cors_origins)?;
-        let http = http.listen(tls.as_ref()).await?;
-        Ok(Self { http, metrics: metrics.listen().await?, tls, origins })
+        let listener = http.listen(tls.as_ref()).await?;
+        Ok(Self { http: listener, metrics: metrics.listen(http).await?, tls, origins })
     }
 }
 

@@ -19,7 +19,7 @@ pub fn init(args: &LogArgs) -> Result<(), TryInitError> {
     let filter = EnvFilter::new(directives(args.log_level.as_str()));
     let registry = tracing_subscriber::registry().with(filter);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    match args.log_format {
+    match args.format() {
         LogFormat::Console => {
             let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
             let colour = std::io::stderr().is_terminal() && !no_colour;

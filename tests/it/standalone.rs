@@ -361,6 +361,62 @@ fn what_cannot_be_honoured_is_refused_by_name() {
     let both =
         refused("--keystores-path=a --keystores-passwords-path=b --keystores-password-file=c");
     assert!(both.contains("cannot be used with"), "{both}");
-    let export = refused("eth2 export");
-    assert!(export.contains("slashing-protection"), "{export}");
+}
+
+#[test]
+fn web3signers_other_commands_and_forms_of_options_are_told_what_to_use() {
+    let signer = Standalone::new(&program());
+    let run = |options: &str| {
+        let data = format!("--data-path={}", signer.path("").display());
+        let finished =
+            program().run(["standalone", &data].into_iter().chain(options.split_whitespace()));
+        let last = finished.stderr.lines().last().unwrap_or_default().to_owned();
+        (finished.code, finished.stdout, last)
+    };
+    let refused = |options: &str| {
+        let (code, _, line) = run(options);
+        assert_eq!(code, Some(1), "{options}: {line}");
+        line
+    };
+    for (options, told) in [
+        ("eth2 export", "use `synod slashing-protection export`"),
+        ("eth2 export --to=history.json", "use `synod slashing-protection export`"),
+        ("eth2 import --from=history.json", "use `synod slashing-protection import`"),
+        ("eth2 watermark-repair --slot=9", "use `synod slashing-protection watermark-repair`"),
+        ("eth1 --chain-id=1", "there is no `eth1` mode here"),
+        (
+            "eth2 --network https://example.org/config.yaml",
+            "URLs are not fetched: download the file",
+        ),
+    ] {
+        let line = refused(options);
+        assert!(line.contains(told), "{options}: {line}");
+    }
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let same = refused(&format!("--http-listen-port={port} --metrics-port={port}"));
+    assert!(same.contains(&format!("both name port {port}")), "{same}");
+
+    let (code, version, _) = run("--version");
+    assert_eq!((code, version), (Some(0), format!("synod {}\n", env!("CARGO_PKG_VERSION"))));
+    let (code, help, _) = run("--help");
+    assert_eq!(code, Some(0));
+    assert!(help.contains("[default: mainnet]"), "{help}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn web3signers_values_of_options_are_taken() {
+    let signer = Standalone::new(&program());
+    let data = format!("--data-path={}", signer.path("").display());
+    let options = "--http-listen-port=0 --metrics-enabled=false --network=HOODI --logging=ALL \
+                   --logging-format=ECS --idle-connection-timeout-seconds=30 eth2";
+    let options = ["standalone", &data].into_iter().chain(options.split_whitespace());
+    let mut process = program().start(options);
+    let signing = process.logged(|line| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        (line["message"] == "signing").then_some(line)
+    });
+    assert_eq!(signing.await["network"], "hoodi");
+    let log = process.log();
+    assert!(log.contains("clients keep idle connections for up to 90 s"), "{log}");
+    assert!(!log.contains("--logging-format means nothing"), "{log}");
 }

@@ -97,7 +97,11 @@ pub(super) struct DemoArgs {
 }
 
 pub(super) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
-    let log = LogArgs { log_level: args.log_level.clone(), log_format: LogFormat::Console };
+    let log = LogArgs {
+        log_level: args.log_level.clone(),
+        log_format: Some(LogFormat::Console),
+        logging_format: None,
+    };
     telemetry::init(&log)?;
     shutdown::run_to_end(demo(args))
 }

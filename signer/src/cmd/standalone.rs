@@ -5,9 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use eth_types::ExecutionAddress;
-use eth_types::network::NETWORK_NAMES;
 
-use super::web3signer::Web3SignerOptions;
+use super::web3signer::{self, Web3SignerOptions};
 use crate::block_proof::{BlockProofArgs, BlockRule};
 use crate::config::{
     DataArgs, HttpArgs, KeyManagerArgs, LogArgs, MetricsArgs, NetworkArgs, SlashingArgs,
@@ -22,6 +21,7 @@ const MIB: u64 = 1024 * 1024;
 
 /// Options of `synod standalone`.
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("network", |network| network.default_value("mainnet")))]
 pub(super) struct StandaloneArgs {
     #[command(flatten)]
     data: DataArgs,
@@ -182,16 +182,14 @@ pub(super) fn run(args: &StandaloneArgs) -> anyhow::Result<ExitCode> {
 /// `eth2` is the one of Web3Signer's subcommands that runs a signer.
 fn refuse_subcommands(given: &[String]) -> anyhow::Result<()> {
     let given: Vec<&str> = given.iter().map(String::as_str).collect();
-    match given.as_slice() {
-        [] | ["eth2"] => Ok(()),
-        ["eth2", "import"] => anyhow::bail!("use `synod slashing-protection import`"),
-        ["eth2", "export"] => anyhow::bail!("use `synod slashing-protection export`"),
-        ["eth2", "watermark-repair"] => {
-            anyhow::bail!("use `synod slashing-protection watermark-repair`")
-        }
-        other => anyhow::bail!(
+    if matches!(given.as_slice(), [] | ["eth2"]) {
+        return Ok(());
+    }
+    match web3signer::hint(&given) {
+        Some(hint) => anyhow::bail!(hint),
+        None => anyhow::bail!(
             "unexpected `{}`: of Web3Signer's subcommands only `eth2` is known here",
-            other.join(" ")
+            given.join(" ")
         ),
     }
 }
@@ -200,8 +198,7 @@ fn refuse_subcommands(given: &[String]) -> anyhow::Result<()> {
 /// so a file needs no genesis time beside it.
 fn network(args: &NetworkArgs) -> anyhow::Result<eth_types::network::Network> {
     let mut args = args.clone();
-    let name = args.network.get_or_insert_with(|| "mainnet".to_owned());
-    if !NETWORK_NAMES.contains(&name.as_str()) {
+    if args.is_file() {
         args.genesis_time.get_or_insert(0);
     }
     args.network()?.context("no network")

@@ -98,7 +98,6 @@ static OPTIONS: &[ForeignOption] = &[
     ignored("metrics-push-prometheus-job"),
     // Of the Java program.
     ignored("vertx-worker-pool-size"),
-    ignored("logging-format"),
     ignored("metrics-category"),
     ignored("metrics-categories"),
     ignored("access-logs-enabled"),
@@ -160,6 +159,32 @@ impl Web3SignerOptions {
     }
 }
 
+/// What to use instead of one of Web3Signer's commands, given the words after its name; `None` if they ask
+/// for none that is known here. What follows an option that has no `=` is its value.
+pub(super) fn hint(words: &[&str]) -> Option<String> {
+    let before = std::iter::once("").chain(words.iter().copied());
+    let is_value = |before: &str| before.starts_with("--") && !before.contains('=');
+    let mut commands = words
+        .iter()
+        .zip(before)
+        .filter(|(word, before)| !word.starts_with('-') && !is_value(before))
+        .map(|(word, _)| *word);
+    match commands.find(|word| ["eth1", "eth2"].contains(word))? {
+        "eth1" => Some(
+            "there is no `eth1` mode here: validators' keys (`eth2`) are the only ones that sign"
+                .to_owned(),
+        ),
+        _ => {
+            let command =
+                commands.find(|word| ["import", "export", "watermark-repair"].contains(word))?;
+            Some(format!(
+                "`eth2 {command}` is a command of its own here: use `synod slashing-protection {command}` \
+                 with the signer's --data-dir and --network"
+            ))
+        }
+    }
+}
+
 impl Args for Web3SignerOptions {
     /// Adds those options that the command has not itself.
     fn augment_args(command: Command) -> Command {
@@ -200,5 +225,36 @@ impl FromArgMatches for Web3SignerOptions {
             })
             .collect();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_of_web3signers_is_told_whatever_options_surround_it() {
+        for (words, told) in [
+            ("eth2 export", Some("synod slashing-protection export")),
+            ("eth2 export --to=F", Some("synod slashing-protection export")),
+            (
+                "--data-path d eth2 --network hoodi export --to F",
+                Some("slashing-protection export"),
+            ),
+            ("eth2 import --from=F", Some("synod slashing-protection import")),
+            ("eth2 watermark-repair --slot=1", Some("slashing-protection watermark-repair")),
+            ("eth1 --chain-id=1", Some("no `eth1` mode")),
+            ("--http-listen-port=1 eth1", Some("no `eth1` mode")),
+            ("--data-path eth1 --unknown", None),
+            ("eth2 --network export --unknown", None),
+            ("export --to=F", None),
+            ("eth2 --unknown", None),
+        ] {
+            let hint = hint(&words.split(' ').collect::<Vec<_>>());
+            match told {
+                Some(told) => assert!(hint.is_some_and(|hint| hint.contains(told)), "{words}"),
+                None => assert_eq!(hint, None, "{words}"),
+            }
+        }
     }
 }

@@ -50,6 +50,12 @@ pub enum NetworkArgsError {
         #[source]
         source: std::io::Error,
     },
+    /// The network is given as a URL.
+    #[error("--network {url}: URLs are not fetched: download the file and give its path")]
+    Url {
+        /// The URL.
+        url: String,
+    },
     /// The file is not a network configuration.
     #[error("--network {}", path.display())]
     Config {
@@ -71,12 +77,19 @@ impl NetworkArgs {
         let Some(name) = &self.network else {
             return self.refuse_stray_options().map(|()| None);
         };
-        let network = if NETWORK_NAMES.contains(&name.as_str()) {
-            self.built_in(name)?
-        } else {
-            self.read_file(Path::new(name))?
+        let network = match built_in_name(name) {
+            Some(name) => self.built_in(name)?,
+            None if name.contains("://") => {
+                return Err(NetworkArgsError::Url { url: name.clone() });
+            }
+            None => self.read_file(Path::new(name))?,
         };
         Ok(Some(network))
+    }
+
+    /// Whether `--network` names a file.
+    pub(crate) fn is_file(&self) -> bool {
+        self.network.as_deref().is_some_and(|name| built_in_name(name).is_none())
     }
 
     fn refuse_stray_options(&self) -> Result<(), NetworkArgsError> {
@@ -115,6 +128,11 @@ impl NetworkArgs {
     }
 }
 
+/// The built-in network of this name in any case, as Web3Signer takes it.
+fn built_in_name(name: &str) -> Option<&'static str> {
+    NETWORK_NAMES.into_iter().find(|known| known.eq_ignore_ascii_case(name))
+}
+
 /// An option beside a built-in network may only repeat what the network has.
 fn check<T: PartialEq + ToString>(
     network: &str,
@@ -150,9 +168,20 @@ mod tests {
     }
 
     #[test]
-    fn a_built_in_network_is_found_by_name() {
-        let network = args("hoodi").network().unwrap().unwrap();
-        assert_eq!(network.name(), "hoodi");
+    fn a_built_in_network_is_found_by_name_in_any_case() {
+        for name in ["hoodi", "HOODI", "Hoodi"] {
+            let network = args(name).network().unwrap().unwrap();
+            assert_eq!(network.name(), "hoodi");
+            assert!(!args(name).is_file());
+        }
+        assert!(args("config.yaml").is_file());
+    }
+
+    #[test]
+    fn a_url_is_refused_as_what_it_is() {
+        let url = "https://example.org/network/config.yaml";
+        let error = args(url).network().unwrap_err().to_string();
+        assert!(error.contains(url) && error.contains("URLs are not fetched"), "{error}");
     }
 
     #[test]

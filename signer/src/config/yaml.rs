@@ -16,11 +16,14 @@ pub(super) fn read(text: &str) -> Result<Vec<(String, Vec<String>)>, String> {
     let mut depth = 0_usize;
     // Whether the last option's value, or the end of it, is still to come.
     let mut open = false;
+    // As the file spells it.
+    let mut last_name = String::new();
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| error.to_string())?;
         let expected = || {
+            let key = if open { format!("key `{last_name}`: ") } else { String::new() };
             Err(format!(
-                "line {}: expected `name: value` with a string, a number, a boolean or a list of them",
+                "line {}: {key}expected `name: value` with a string, a number, a boolean or a list of them",
                 span.start.line()
             ))
         };
@@ -33,8 +36,9 @@ pub(super) fn read(text: &str) -> Result<Vec<(String, Vec<String>)>, String> {
             Event::MappingEnd => depth = 0,
             Event::SequenceEnd => (depth, open) = (1, false),
             Event::Scalar(name, ..) if depth == 1 && !open => {
-                let name = name.strip_prefix(SUBCOMMAND_PREFIX).unwrap_or(&name).to_owned();
-                options.push((name, Vec::new()));
+                last_name = name.into_owned();
+                let name = last_name.strip_prefix(SUBCOMMAND_PREFIX).unwrap_or(&last_name);
+                options.push((name.to_owned(), Vec::new()));
                 open = true;
             }
             Event::Scalar(value, ..) if depth > 0 => {
@@ -77,12 +81,17 @@ mod tests {
     }
 
     #[test]
-    fn other_shapes_are_refused_with_the_line() {
-        for (text, line) in
-            [("eth2:\n  network: hoodi\n", 2), ("- a\n", 1), ("text", 1), ("a: [[b]]", 1)]
-        {
+    fn other_shapes_are_refused_with_the_line_and_the_key() {
+        for (text, place) in [
+            ("eth2:\n  network: hoodi\n", "line 2: key `eth2`:"),
+            ("a: b\neth2.azure-tags: {a: b}\n", "line 2: key `eth2.azure-tags`:"),
+            ("a: [[b]]", "line 1: key `a`:"),
+            ("a: b\n? [c]\n: d\n", "line 2:"),
+            ("- a\n", "line 1:"),
+            ("text", "line 1:"),
+        ] {
             let error = read(text).unwrap_err();
-            assert!(error.starts_with(&format!("line {line}: expected")), "{text:?}: {error}");
+            assert!(error.starts_with(&format!("{place} expected")), "{text:?}: {error}");
         }
         assert!(read("a: [b").is_err());
         assert_eq!(read("").unwrap(), []);

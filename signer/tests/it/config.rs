@@ -88,7 +88,7 @@ fn defaults_are_web3signers_and_charons() {
     assert!(run.p2p.p2p_tcp_address.is_empty());
     assert_eq!(run.network.network, None);
     assert_eq!(run.log.log_level.as_str(), "info");
-    assert_eq!(run.log.log_format, LogFormat::Console);
+    assert_eq!(run.log.format(), LogFormat::Console);
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_flag_beats_the_file_and_the_file_beats_the_default() {
                 http-host-allowlist = \"a,b\"\n";
     let run = with_file(toml, &["--http-listen-port", "9200"]).unwrap();
     assert_eq!(run.http.http_listen_port, 9200);
-    assert_eq!(run.log.log_format, LogFormat::Json);
+    assert_eq!(run.log.format(), LogFormat::Json);
     assert!(!run.metrics.metrics_enabled);
     assert_eq!(run.p2p.p2p_tcp_address.len(), 2);
     assert_eq!(run.http.http_host_allowlist, ["a", "b"]);
