@@ -90,6 +90,8 @@ mod tests {
             ("", "expected 4 bytes of hex, found 0 hex digits"),
             ("0x0xabcdef", "not hex: Invalid character 'x' at position 1"),
             ("0xabcdefgh", "not hex: Invalid character 'g' at position 6"),
+            ("zz", "not hex: Invalid character 'z' at position 0"),
+            ("0xab\u{fc}", "not hex: Invalid character '\u{fc}' at position 2"),
         ] {
             let found = text.parse::<ForkVersion>().unwrap_err();
             assert_eq!(found.to_string(), error, "{text}");

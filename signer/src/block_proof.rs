@@ -69,14 +69,16 @@ pub enum BlockProofError {
     },
     /// Neither the request nor this signer says what the field should be.
     #[error(
-        "proofs[{position}]: no {field} is known that it could prove (the request gives no value, and \
-         the signer expects none)"
+        "proofs[{position}]: no {field} is known that it could prove: the request gives no value, and \
+         the signer expects none{remedy}"
     )]
     NothingExpected {
         /// Which proof, from 0.
         position: usize,
         /// What it is about.
         field: &'static str,
+        /// How the signer can be told, where it can.
+        remedy: &'static str,
     },
     /// The request says that the block pays somebody else.
     #[error("proofs[{position}]: the fee recipient is {found}, but the signer expects {expected}")]
@@ -165,7 +167,11 @@ fn expected_leaf(
         }
         (Field::FeeRecipient, Some(expected), _) => Ok(leaf_of(expected)),
         (_, _, Some(value)) => Ok(value),
-        (_, _, None) => Err(BlockProofError::NothingExpected { position, field: field.name() }),
+        (_, _, None) => Err(BlockProofError::NothingExpected {
+            position,
+            field: field.name(),
+            remedy: field.remedy(),
+        }),
     }
 }
 
@@ -201,6 +207,14 @@ impl Field {
         match self {
             Self::FeeRecipient => "fee recipient",
             Self::Graffiti => "graffiti",
+        }
+    }
+
+    /// What to do if nothing is expected. A cluster knows its fee recipients from the lock.
+    const fn remedy(self) -> &'static str {
+        match self {
+            Self::FeeRecipient => "; give synod standalone --expected-fee-recipient ADDRESS",
+            Self::Graffiti => "",
         }
     }
 }

@@ -22,6 +22,7 @@ use prometheus::{
 };
 use slashing_db::{Answered, SlashingDb};
 
+pub(crate) use self::edge::ConnectionError;
 pub use self::edge::{ConnectionMetrics, LimitMetrics};
 use self::summary::Summary;
 pub(crate) use self::throttle::{NewsThrottle, Throttle};

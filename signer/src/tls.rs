@@ -44,6 +44,16 @@ pub enum TlsError {
     /// The rules for clients.
     #[error(transparent)]
     Clients(#[from] ClientsError),
+    /// The key is another certificate's.
+    #[error(
+        "the key in {} is not that of the certificate in {}",
+        files.key_file().display(),
+        files.certificate_file().display()
+    )]
+    KeyMismatch {
+        /// The server's certificate and key.
+        files: IdentityFiles,
+    },
     /// The TLS library refuses them.
     #[error("TLS cannot be set up with {}", files.identity)]
     Refused {
@@ -190,8 +200,13 @@ fn read(files: &TlsFiles, reading: Reading) -> Result<Current, TlsError> {
         Some(verifier) => builder.with_client_cert_verifier(verifier),
         None => builder.with_no_client_auth(),
     };
-    let mut config =
-        builder.with_single_cert(identity.certificates, identity.key).map_err(refused)?;
+    let config = builder.with_single_cert(identity.certificates, identity.key);
+    let mut config = config.map_err(|error| match error {
+        rustls::Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch) => {
+            TlsError::KeyMismatch { files: files.identity.clone() }
+        }
+        other => refused(other),
+    })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Current { config: Arc::new(config), expiry: identity.expiry })
 }

@@ -22,6 +22,17 @@ pub enum HexError {
     Digit(hex::FromHexError),
 }
 
+impl HexError {
+    /// What is wrong with a text of the wrong length: that it is no hex at all says more than its length.
+    pub(crate) fn of_length(expected: usize, digits: &str) -> Self {
+        let other = digits.char_indices().find(|(_, c)| !c.is_ascii_hexdigit());
+        match other {
+            Some((index, c)) => Self::Digit(hex::FromHexError::InvalidHexCharacter { c, index }),
+            None => Self::Length { expected, found: digits.len() },
+        }
+    }
+}
+
 /// Declares a newtype over a fixed-length byte string with hex text and SSZ forms.
 macro_rules! fixed_bytes {
     ($(#[$meta:meta])* $name:ident, $len:literal) => {
@@ -114,10 +125,7 @@ macro_rules! fixed_bytes {
                     .or_else(|| text.strip_prefix("0X"))
                     .unwrap_or(text);
                 if digits.len() != 2 * $len {
-                    return Err($crate::primitives::HexError::Length {
-                        expected: $len,
-                        found: digits.len(),
-                    });
+                    return Err($crate::primitives::HexError::of_length($len, digits));
                 }
                 let mut bytes = [0; $len];
                 hex::decode_to_slice(digits, &mut bytes)

@@ -6,12 +6,38 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, PullingGauge, Regist
 
 use crate::tls::ServerTls;
 
+/// Why a connection ended with an error, as labels.
+const CONNECTION_ERRORS: [&str; 5] = [
+    ConnectionError::PARSE,
+    ConnectionError::TOO_LARGE,
+    ConnectionError::TIMEOUT,
+    ConnectionError::CLIENT_GONE,
+    ConnectionError::OTHER,
+];
+
+/// The `reason` labels of connections that ended with an error.
+pub(crate) struct ConnectionError;
+
+impl ConnectionError {
+    /// What came is not HTTP; the HTTP library answers 400.
+    pub(crate) const PARSE: &str = "parse";
+    /// A header that is longer than is read; the HTTP library answers 431 or 414.
+    pub(crate) const TOO_LARGE: &str = "header_too_large";
+    /// A header that did not end in its time.
+    pub(crate) const TIMEOUT: &str = "timeout";
+    /// The client ended the connection in the middle of something.
+    pub(crate) const CLIENT_GONE: &str = "client_gone";
+    /// Anything else, such as HTTP/2 that breaks its rules.
+    pub(crate) const OTHER: &str = "other";
+}
+
 /// Figures of a listener's connections.
 #[derive(Debug, Clone)]
 pub struct ConnectionMetrics {
     open: IntGauge,
     accepted: IntCounter,
     handshakes_failed: IntCounterVec,
+    errors: IntCounterVec,
 }
 
 impl ConnectionMetrics {
@@ -38,6 +64,17 @@ impl ConnectionMetrics {
             &["reason"],
         )?;
         registry.register(Box::new(handshakes_failed.clone()))?;
+        let errors = IntCounterVec::new(
+            Opts::new(
+                "synod_http_connection_errors_total",
+                "Connections that ended with an error, by reason",
+            ),
+            &["reason"],
+        )?;
+        registry.register(Box::new(errors.clone()))?;
+        for reason in CONNECTION_ERRORS {
+            errors.with_label_values(&[reason]);
+        }
         if let Some(tls) = tls.cloned() {
             let expiry = PullingGauge::new(
                 "synod_tls_certificate_expiry_timestamp_seconds",
@@ -46,7 +83,7 @@ impl ConnectionMetrics {
             )?;
             registry.register(Box::new(expiry))?;
         }
-        Ok(Self { open, accepted, handshakes_failed })
+        Ok(Self { open, accepted, handshakes_failed, errors })
     }
 
     /// Counts a connection as open until the guard is dropped.
@@ -58,6 +95,11 @@ impl ConnectionMetrics {
 
     pub(crate) fn handshake_failed(&self, reason: &str) {
         self.handshakes_failed.with_label_values(&[reason]).inc();
+    }
+
+    /// Counts a connection that ended with an error: one of [`ConnectionError`].
+    pub(crate) fn connection_failed(&self, reason: &str) {
+        self.errors.with_label_values(&[reason]).inc();
     }
 }
 

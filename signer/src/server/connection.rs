@@ -24,7 +24,7 @@ use super::arriving::Arriving;
 use super::connections::Place;
 use super::lingering::Lingering;
 use super::{HANDSHAKE_TIMEOUT, HEADER_TIMEOUT, ServerOptions};
-use crate::metrics::NewsThrottle;
+use crate::metrics::{ConnectionError, NewsThrottle};
 use crate::tls::{self, ServerTls};
 
 /// An HTTP/2 connection is asked for a sign of life this often: one whose client is gone without a word
@@ -158,6 +158,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let activity = &place.activity;
+    let peer = client.address;
     let io = TokioIo::new(Watched::new(stream, Arc::clone(activity)));
     let service = Tracked { app: setup.app.clone(), activity: Arc::clone(activity), client };
     let connection = setup.builder.serve_connection(io, service);
@@ -171,6 +172,7 @@ where
             _ = draining.wait_for(|draining| *draining) => None,
         }
     };
+    let mut slow_header = false;
     let ended = tokio::select! {
         ended = connection.as_mut() => Some(ended),
         reason = told_to_end => {
@@ -179,7 +181,10 @@ where
             connection.as_mut().graceful_shutdown();
             match reason {
                 // It is in the middle of nothing that would be worth finishing.
-                Some(Expired::SlowHeader) => None,
+                Some(Expired::SlowHeader) => {
+                    slow_header = true;
+                    None
+                }
                 Some(Expired::Idle) => {
                     tokio::time::timeout(CLOSING_GRACE, connection.as_mut()).await.ok()
                 }
@@ -188,9 +193,40 @@ where
             }
         }
     };
-    if let Some(Err(error)) = ended {
-        // The client went away, timed out, or does not speak HTTP.
-        tracing::debug!(error, "connection ended");
+    // The client went away, timed out, or does not speak HTTP: no request was read that could be answered
+    // with a reason, or counted.
+    let reason = match &ended {
+        Some(Err(error)) => error_reason(error.as_ref()),
+        _ if slow_header => ConnectionError::TIMEOUT,
+        _ => return,
+    };
+    let error = ended.and_then(Result::err).map(tracing::field::display);
+    tracing::debug!(client = %peer, reason, error, "connection ended");
+    if let Some(metrics) = &setup.options.metrics {
+        metrics.connection_failed(reason);
+    }
+}
+
+/// The reason of the HTTP library's error as a label.
+fn error_reason(error: &(dyn std::error::Error + Send + Sync + 'static)) -> &'static str {
+    let Some(error) = error.downcast_ref::<hyper::Error>() else {
+        // Reading the first bytes failed.
+        return ConnectionError::CLIENT_GONE;
+    };
+    let source = std::error::Error::source(error);
+    if error.is_parse_too_large() {
+        ConnectionError::TOO_LARGE
+    } else if error.is_parse() {
+        ConnectionError::PARSE
+    } else if error.is_timeout() {
+        ConnectionError::TIMEOUT
+    } else if error.is_incomplete_message()
+        || error.is_body_write_aborted()
+        || source.is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
+    {
+        ConnectionError::CLIENT_GONE
+    } else {
+        ConnectionError::OTHER
     }
 }
 

@@ -43,13 +43,28 @@ impl IdentityFiles {
             Self::Pkcs12 { keystore, password } => [keystore, password],
         }
     }
+
+    /// The file that the certificate is in.
+    pub(super) fn certificate_file(&self) -> &Path {
+        match self {
+            Self::Pem { certificate, .. } => certificate,
+            Self::Pkcs12 { keystore, .. } => keystore,
+        }
+    }
+
+    /// The file that the key is in.
+    pub(super) fn key_file(&self) -> &Path {
+        match self {
+            Self::Pem { key, .. } => key,
+            Self::Pkcs12 { keystore, .. } => keystore,
+        }
+    }
 }
 
 /// The file that holds the certificate.
 impl fmt::Display for IdentityFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [certificate, _] = self.paths();
-        certificate.display().fmt(f)
+        self.certificate_file().display().fmt(f)
     }
 }
 

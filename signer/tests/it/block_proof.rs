@@ -206,6 +206,7 @@ async fn a_signer_that_expects_nobody_refuses_a_proof_that_it_cannot_check() {
     let silent = json!([{ "index": 801, "proof": siblings }]);
     let error = refused(nobody, &block(ForkName::Fulu, root, silent)).await;
     assert!(error.contains("no fee recipient is known"), "{error}");
+    assert!(error.contains("--expected-fee-recipient"), "{error}");
     let open = json!([{ "index": 801, "proof": siblings, "value": RECIPIENT }]);
     let answered = ask(nobody, &block(ForkName::Fulu, root, open)).await;
     assert_eq!(answered.status.as_u16(), 200, "{}", answered.body);

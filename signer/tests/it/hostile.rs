@@ -3,6 +3,11 @@
 use axum::body::{Body, Bytes};
 use axum::http::{StatusCode, header};
 use futures::stream;
+use prometheus::Registry;
+use signer::metrics::ConnectionMetrics;
+use signer::server::{ServerOptions, serve};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::{EPOCH, Fake, randao, server, sign_request};
 
@@ -271,4 +276,52 @@ async fn a_client_that_stops_sending_and_a_backend_that_never_answers_are_given_
     let answered = server(stuck).sign(randao(EPOCH).to_string()).await;
     assert_eq!(answered.status, StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(answered.error(), "no answer within 12 s");
+}
+
+#[tokio::test]
+async fn what_is_no_http_is_answered_by_the_library_and_counted() {
+    let registry = Registry::new();
+    let metrics = Some(ConnectionMetrics::register(&registry, None).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let options = ServerOptions { metrics, ..ServerOptions::default() };
+    let router = server(Fake::signing()).router;
+    let serving = tokio::spawn(serve(listener, router, options, std::future::pending()));
+
+    let long = format!("GET /upcheck HTTP/1.1\r\nA: {}\r\n\r\n", "a".repeat(64 * 1024));
+    for (sent, status, reason) in [
+        ("FOO BAR\r\n\r\n", "400", "parse"),
+        ("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: abc\r\n\r\n", "400", "parse"),
+        (&long, "431", "header_too_large"),
+        ("GET /upcheck HTTP/1.1\r\nHost:", "", "client_gone"),
+    ] {
+        let before = connection_errors(&registry, reason);
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(sent.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut answer = String::new();
+        // What the library did not read may reset the connection after its answer.
+        let _ = stream.read_to_string(&mut answer).await;
+        assert_eq!(answer.split(' ').nth(1).unwrap_or_default(), status, "{answer}");
+        let counted = async {
+            while connection_errors(&registry, reason) == before {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(crate::server::PATIENCE, counted).await.expect(reason);
+        assert_eq!(connection_errors(&registry, reason), before + 1, "{reason}");
+    }
+    serving.abort();
+}
+
+fn connection_errors(registry: &Registry, reason: &str) -> u64 {
+    let families = registry.gather();
+    let family =
+        families.iter().find(|f| f.name() == "synod_http_connection_errors_total").unwrap();
+    let labelled = |metric: &&prometheus::proto::Metric| {
+        metric.get_label().iter().any(|label| label.value() == reason)
+    };
+    let value = family.get_metric().iter().find(labelled).unwrap().get_counter().get_value();
+    // Counters are floats, and whole numbers.
+    value.to_string().parse().unwrap()
 }

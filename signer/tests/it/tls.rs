@@ -257,7 +257,10 @@ async fn new_files_are_served_after_a_reload_and_bad_ones_change_nothing() {
     let renewed = make("localhost", Some(&new_ca));
     write(site.dir.path(), "server.pem", renewed.certificate.pem());
     let error = site.tls.reload().unwrap_err().to_string();
-    assert!(error.contains("server.pem"), "{error}");
+    let [key, certificate] =
+        ["server.key", "server.pem"].map(|name| site.dir.path().join(name).display().to_string());
+    let told = format!("the key in {key} is not that of the certificate in {certificate}");
+    assert_eq!(error, told);
     assert!(trusts(&site.ca).await && !trusts(&new_ca).await);
     write(site.dir.path(), "server.key", "no key");
     assert!(site.tls.reload().is_err());
