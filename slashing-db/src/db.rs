@@ -17,7 +17,6 @@ use crate::observe::{Answered, Observer};
 use crate::options::{Access, Options};
 use crate::permit::Permit;
 use crate::record::{Candidate, Request, Safe};
-use crate::sidecar::Sidecar;
 use crate::start::{self, file_error};
 use crate::store::Store;
 use crate::store::schema::SCHEMA_VERSION;
@@ -78,34 +77,37 @@ impl SlashingDb {
     /// The file is in use (the message names by whom), belongs to another identity, is not a database
     /// of ours or a newer one, is damaged, looks like an old copy, or cannot be used at all.
     pub fn open(path: &Path, identity: &Identity, options: Options) -> Result<Self, OpenError> {
+        Self::open_file(path, identity, options).map_err(OpenError::or_damaged)
+    }
+
+    fn open_file(path: &Path, identity: &Identity, options: Options) -> Result<Self, OpenError> {
         let mut lock = Lock::take(path)?;
-        let progress = Sidecar::read(path)
-            .map_err(|source| file_error("read", &Sidecar::path_of(path), source));
-        let progress = match progress {
-            // Somebody accepts what was lost: then it does not matter why.
-            Err(_) if options.accept_restored => None,
-            other => other?,
-        };
-        start::create_file(path, progress.as_ref(), &lock, &options)?;
+        let (progress, unreadable) = start::read_progress(path, &options)?;
+        let missed = start::create_file(path, progress.as_ref(), &lock, &options)?;
         let now = files::seconds(SystemTime::now());
         let (mut store, memory) =
             Store::open(path, identity, options.strategy, Some(now), options.verify)?;
         let (sidecar, looks_restored) = match options.access {
             Access::Maintain => start::maintain(&mut store, &memory, progress.as_ref(), &lock)?,
             Access::Sign => {
-                if !options.accept_restored {
+                let found = if options.accept_restored {
+                    start::accept(&store, &memory, progress.as_ref(), &lock)?
+                } else {
                     start::compare(&store, &memory, progress.as_ref(), &lock)?;
-                }
+                    None
+                };
                 store
                     .count_start()
                     .map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
-                (Some(start::start_sidecar(&store)?), None)
+                (Some(start::start_sidecar(&store)?), found)
             }
         };
         // What is not accepted does not become the database that was used last.
-        if looks_restored.is_none() {
+        if options.access == Access::Sign || looks_restored.is_none() {
             lock.note_database(&store.metadata().database_id)?;
         }
+        // What was found first is why the rest does not fit.
+        let looks_restored = unreadable.or(missed).or(looks_restored);
         let shared = Arc::new(Shared::new(store, memory));
         let (jobs, queue) = mpsc::sync_channel(QUEUE_BOUND);
         let thread =
@@ -219,8 +221,9 @@ impl SlashingDb {
         self.inner.strategy
     }
 
-    /// Why the database looks restored from an old copy, if it does and was opened for maintenance all
-    /// the same. What is imported does not change that: to sign with it somebody has to accept it.
+    /// Why the database looks restored from an old copy, or made anew, if it does and was opened all the same:
+    /// because somebody accepts it ([`Options::accept_restored`]), or for maintenance. What is imported then
+    /// does not change that: to sign with it somebody has to accept it.
     #[must_use]
     pub fn looks_restored(&self) -> Option<&str> {
         self.inner.looks_restored.as_deref()

@@ -331,12 +331,22 @@ pub enum OpenError {
         /// What it was to be opened for.
         expected: Box<Identity>,
     },
-    /// The content contradicts its own checksums.
-    #[error("slashing database {} is damaged: {what}; restore it from a copy or import an export", path.display())]
+    /// SQLite cannot make sense of the file, or the content contradicts its own checksums.
+    #[error("slashing database {} is damaged: {what}. Sign nothing with it: move it away, put the last backup of it in its place if there is one, and import the newest export (docs/slashing-protection.md, \"A lost or restored database\")", path.display())]
     Damaged {
         /// The database.
         path: PathBuf,
         /// What does not fit.
+        what: String,
+    },
+    /// What remembers how far the database had come cannot be understood.
+    #[error("{} is damaged: {what}, so nothing tells whether slashing database {} is an old copy. Signing with an old one could contradict what was signed since. Import the newest export, or keep the signer stopped for two epochs, then start once with --accept-restored-database, which writes the file anew (docs/slashing-protection.md, \"A lost or restored database\")", progress.display(), path.display())]
+    ProgressDamaged {
+        /// The database.
+        path: PathBuf,
+        /// The file beside it.
+        progress: PathBuf,
+        /// What is wrong with the file.
         what: String,
     },
     /// The database is older than the last one used here.
@@ -347,4 +357,23 @@ pub enum OpenError {
         /// What the two counters say.
         what: String,
     },
+}
+
+impl OpenError {
+    /// The error, as [`OpenError::Damaged`] if it is SQLite's way to say that.
+    pub(crate) fn or_damaged(self) -> Self {
+        match self {
+            Self::Sqlite { path, source } if is_damage(&source) => {
+                Self::Damaged { path, what: source.to_string() }
+            }
+            other => other,
+        }
+    }
+}
+
+fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase)
+    )
 }

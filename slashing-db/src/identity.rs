@@ -8,6 +8,7 @@ use eth_types::Root;
 
 use crate::error::OpenError;
 use crate::lock::Lock;
+use crate::start;
 use crate::store::schema;
 
 /// The chain and the cluster that a database belongs to; pinned when the file is made and compared
@@ -39,7 +40,16 @@ impl Identity {
             }
         }
         let _lock = Lock::take(path)?;
-        schema::stored_identity(path)
+        schema::stored_identity(path).map_err(OpenError::or_damaged)
+    }
+
+    /// Why there should be a database at `path` where [`Identity::stored`] finds none: what the files beside
+    /// it remember of the one that was in use here. `None` if they are not there either. Changes nothing.
+    ///
+    /// # Errors
+    /// A file is there and cannot be read.
+    pub fn missed(path: &Path) -> Result<Option<String>, OpenError> {
+        start::missed(path)
     }
 }
 

@@ -50,11 +50,7 @@ impl Lock {
             Err(TryLockError::Error(source)) => return Err(failed("lock")(source)),
         }
         // Only now: the text has to name the process that holds the lock.
-        let database = text(&mut file)
-            .lines()
-            .nth(1)
-            .and_then(|line| line.strip_prefix(DATABASE))
-            .map(ToOwned::to_owned);
+        let database = last_database(&text(&mut file));
         let mut lock = Self { file, path, database };
         lock.write()?;
         Ok(lock)
@@ -93,6 +89,19 @@ impl Lock {
     fn failed(&self, source: io::Error) -> OpenError {
         OpenError::File { action: "write lock file", path: self.path.clone(), source }
     }
+}
+
+/// As [`Lock::database`], without taking the lock.
+pub(crate) fn noted_database(database: &Path) -> io::Result<Option<String>> {
+    match File::open(lock_path(database)) {
+        Ok(mut file) => Ok(last_database(&text(&mut file))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn last_database(text: &str) -> Option<String> {
+    text.lines().nth(1).and_then(|line| line.strip_prefix(DATABASE)).map(ToOwned::to_owned)
 }
 
 /// What the other process wrote; its first line.

@@ -7,41 +7,92 @@ use std::path::Path;
 
 use crate::error::OpenError;
 use crate::files;
-use crate::lock::{Lock, lock_path};
+use crate::lock::{Lock, lock_path, noted_database};
 use crate::memory::Memory;
 use crate::options::Options;
 use crate::sidecar::{Progress, Sidecar};
 use crate::store::Store;
 
+/// What a database was made instead of, or is used in spite of: why the one that was in use last is not
+/// there, or may not be all there.
+pub(crate) type Found = Option<String>;
+
+/// What the file beside a database says. If it cannot be understood and that is accepted, why.
+pub(crate) fn read_progress(
+    path: &Path,
+    options: &Options,
+) -> Result<(Option<Progress>, Found), OpenError> {
+    match progress_of(path) {
+        Ok(progress) => Ok((progress, None)),
+        Err(OpenError::ProgressDamaged { progress, what, .. }) if options.accept_restored => {
+            Ok((None, Some(unreadable(&progress, &what))))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn progress_of(path: &Path) -> Result<Option<Progress>, OpenError> {
+    Sidecar::read(path).map_err(|source| {
+        let progress = Sidecar::path_of(path);
+        if source.kind() != io::ErrorKind::InvalidData {
+            return file_error("read", &progress, source);
+        }
+        OpenError::ProgressDamaged { path: path.to_owned(), progress, what: source.to_string() }
+    })
+}
+
+fn unreadable(progress: &Path, what: &str) -> String {
+    format!("{} is damaged ({what})", progress.display())
+}
+
+/// Why a database should be at `path`, where there is none or an empty one. Changes nothing.
+pub(crate) fn missed(path: &Path) -> Result<Found, OpenError> {
+    let witness = match progress_of(path) {
+        Err(OpenError::ProgressDamaged { progress, what, .. }) => {
+            Some(unreadable(&progress, &what))
+        }
+        progress => {
+            let noted = noted_database(path)
+                .map_err(|source| file_error("read", &lock_path(path), source))?;
+            witness(path, progress?.as_ref(), noted.as_deref())
+        }
+    };
+    Ok(witness.map(|witness| gone(path.exists(), &witness)))
+}
+
+/// Where and how a database should be that `witness` knows of.
+fn gone(is_file: bool, witness: &str) -> String {
+    format!("the file is {}, but {witness}", if is_file { "empty" } else { "missing" })
+}
+
 /// Makes an empty file where there is none, and says so; unless the files beside it know of a database
-/// that was there.
+/// that was there. If that is accepted, what they know.
 pub(crate) fn create_file(
     path: &Path,
     progress: Option<&Progress>,
     lock: &Lock,
     options: &Options,
-) -> Result<(), OpenError> {
+) -> Result<Found, OpenError> {
     let len = match std::fs::metadata(path) {
         Ok(metadata) => Some(metadata.len()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(source) => return Err(file_error("look at", path, source)),
     };
     if len.is_some_and(|len| len > 0) {
-        return Ok(());
+        return Ok(None);
     }
-    if let Some(witness) = witness(path, progress, lock)
+    let found = witness(path, progress, lock.database()).map(|known| gone(len.is_some(), &known));
+    if let Some(what) = &found
         && !options.accept_restored
     {
-        let how = if len.is_none() { "missing" } else { "empty" };
-        let what = format!("the file is {how}, but {witness}");
-        return Err(OpenError::Restored { path: path.to_owned(), what });
+        return Err(OpenError::Restored { path: path.to_owned(), what: what.clone() });
     }
     tracing::warn!(
         path = %path.display(),
         "a new slashing database is made: it knows nothing of what its keys may have signed elsewhere"
     );
     if len.is_some() {
-        return Ok(());
+        return Ok(found);
     }
     let mut create = OpenOptions::new();
     create.write(true).create_new(true);
@@ -50,22 +101,23 @@ pub(crate) fn create_file(
         .open(path)
         .and_then(|file| file.sync_all())
         .and_then(|()| files::sync_directory(path))
-        .map_err(|source| file_error("create", path, source))
+        .map_err(|source| file_error("create", path, source))?;
+    Ok(found)
 }
 
 /// What the files beside a database that is not there say of it.
-fn witness(path: &Path, progress: Option<&Progress>, lock: &Lock) -> Option<String> {
+fn witness(path: &Path, progress: Option<&Progress>, last: Option<&str>) -> Option<String> {
     if let Some(progress) = progress {
         let sidecar = Sidecar::path_of(path);
-        let starts = progress.starts;
-        return Some(format!(
-            "{} says that a signer has started on it {starts} times",
-            sidecar.display()
-        ));
+        let what = match progress.starts {
+            0 => "records were put into it".to_owned(),
+            1 => "a signer has started on it once".to_owned(),
+            starts => format!("a signer has started on it {starts} times"),
+        };
+        return Some(format!("{} says that {what}", sidecar.display()));
     }
     let lock_path = lock_path(path);
-    lock.database()
-        .map(|id| format!("{} says that database {id} was in use here", lock_path.display()))
+    last.map(|id| format!("{} says that database {id} was in use here", lock_path.display()))
 }
 
 /// Refuses a database that is behind its sidecar, or has none although it was used; and one that is not
@@ -123,6 +175,20 @@ pub(crate) fn compare(
     Ok(())
 }
 
+/// As [`compare`], of a database that is used all the same: why it should not be.
+pub(crate) fn accept(
+    store: &Store,
+    memory: &Memory,
+    progress: Option<&Progress>,
+    lock: &Lock,
+) -> Result<Found, OpenError> {
+    match compare(store, memory, progress, lock) {
+        Ok(()) => Ok(None),
+        Err(OpenError::Restored { what, .. }) => Ok(Some(what)),
+        Err(error) => Err(error),
+    }
+}
+
 /// As [`compare`], before maintenance, which goes on in any case: the sidecar to keep up, or why the
 /// database looks restored. Then it stays refused for signing, whatever is imported into it.
 pub(crate) fn maintain(
@@ -131,14 +197,10 @@ pub(crate) fn maintain(
     progress: Option<&Progress>,
     lock: &Lock,
 ) -> Result<(Option<Sidecar>, Option<String>), OpenError> {
-    let what = match compare(store, memory, progress, lock) {
-        Ok(()) => None,
-        Err(OpenError::Restored { what, .. }) => {
-            set_apart(store, progress)?;
-            Some(what)
-        }
-        Err(error) => return Err(error),
-    };
+    let what = accept(store, memory, progress, lock)?;
+    if what.is_some() {
+        set_apart(store, progress)?;
+    }
     let sidecar = if what.is_none() { Some(start_sidecar(store)?) } else { None };
     Ok((sidecar, what))
 }

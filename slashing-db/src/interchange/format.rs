@@ -121,6 +121,9 @@ impl<'de, S: Sink> Visitor<'de> for File<'_, S> {
 }
 
 #[derive(serde::Deserialize)]
+#[serde(
+    expecting = "`metadata`, an object with `interchange_format_version` and `genesis_validators_root`"
+)]
 struct RawMetadata {
     interchange_format_version: Text,
     genesis_validators_root: Text,
@@ -130,7 +133,7 @@ impl<'de, S: Sink> Visitor<'de> for Entries<'_, S> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of validators")
+        f.write_str("`data`, a list of validators")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use slashing_db::{Candidate, Options, Safe, SlashingDb};
+use slashing_db::{Candidate, Identity, OpenError, Options, Safe, SlashingDb};
 
 use crate::child::Random;
 use crate::common::{LEFT, Place, block, copy_left, identity, key, options, record, vote};
@@ -121,4 +121,52 @@ fn a_changed_main_file_is_refused_or_complete() {
 #[test]
 fn a_damaged_progress_file_is_refused() {
     assert_eq!(damage_many(".progress", cut), 150);
+}
+
+#[test]
+fn a_database_that_sqlite_cannot_read_is_called_damaged_once_with_what_to_do() {
+    let place = Place::new();
+    let db = place.open();
+    record(&db, key(1), block(1, 1)).unwrap();
+    db.close();
+    let sound = fs::read(place.path()).unwrap();
+    let junk_pages = [&sound[..4096], &vec![0xa5; sound.len() - 4096]].concat();
+    for (content, words) in
+        [(vec![0x55; 8192], "file is not a database"), (junk_pages, "disk image is malformed")]
+    {
+        fs::write(place.path(), content).unwrap();
+        for error in [
+            SlashingDb::open(&place.path(), &identity(), options()).unwrap_err(),
+            Identity::stored(&place.path()).unwrap_err(),
+        ] {
+            let text = error.to_string();
+            assert!(matches!(error, OpenError::Damaged { .. }), "{text}");
+            assert_eq!(text.matches(words).count(), 1, "{text}");
+            assert!(
+                text.contains("Sign nothing with it") && text.contains("newest export"),
+                "{text}"
+            );
+            assert!(std::error::Error::source(&error).is_none(), "said twice");
+        }
+    }
+}
+
+#[test]
+fn junk_in_the_progress_file_is_refused_with_what_to_do_and_written_anew_once_accepted() {
+    let place = Place::new();
+    place.open().close();
+    for junk in ["what is this\n".as_bytes(), &[0xff, 0xfe], b""] {
+        fs::write(file(&place, ".progress"), junk).unwrap();
+        let error = SlashingDb::open(&place.path(), &identity(), options()).unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(error, OpenError::ProgressDamaged { .. }), "{text}");
+        assert!(text.contains(".progress is damaged"), "{text}");
+        assert!(text.contains("start once with --accept-restored-database"), "{text}");
+        let db = place.open_with(Options { accept_restored: true, ..options() });
+        assert!(db.looks_restored().unwrap().contains(".progress is damaged"));
+        db.close();
+        let db = place.open();
+        assert_eq!(db.looks_restored(), None);
+        db.close();
+    }
 }

@@ -122,7 +122,13 @@ fn maintenance_of_an_older_copy_does_not_make_up_for_what_it_lost() {
         let error = SlashingDb::open(&copy.path(), &identity(), options()).unwrap_err();
         assert!(matches!(error, OpenError::Restored { .. }), "{error}");
     }
-    copy.open_with(Options { accept_restored: true, ..options() }).close();
+    let accepting = Options { accept_restored: true, ..options() };
+    let db = copy.open_with(accepting.clone());
+    assert!(db.looks_restored().unwrap().contains(".progress"), "{:?}", db.looks_restored());
+    db.close();
+    let db = copy.open_with(accepting);
+    assert_eq!(db.looks_restored(), None, "it was accepted before");
+    db.close();
     copy.open().close();
 }
 

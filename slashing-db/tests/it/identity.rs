@@ -84,6 +84,34 @@ fn an_empty_file_has_no_identity_and_a_foreign_one_is_refused_untouched() {
 }
 
 #[test]
+fn a_database_that_is_gone_or_emptied_is_missed_by_what_is_left_beside_it() {
+    let place = Place::new();
+    assert_eq!(Identity::missed(&place.path()).unwrap(), None);
+    fs::write(place.path(), "").unwrap();
+    assert_eq!(Identity::missed(&place.path()).unwrap(), None, "it may always have been empty");
+    for _ in 0..3 {
+        place.open().close();
+    }
+    let beside = |ending: &str| format!("{}{ending}", place.path().display());
+    let missed = || Identity::missed(&place.path()).unwrap().unwrap();
+    fs::write(place.path(), "").unwrap();
+    assert!(missed().starts_with("the file is empty, but "), "{}", missed());
+    fs::remove_file(place.path()).unwrap();
+    let what = missed();
+    assert!(what.starts_with("the file is missing, but "), "{what}");
+    assert!(what.ends_with(".progress says that a signer has started on it 3 times"), "{what}");
+    assert_eq!(Identity::stored(&place.path()).unwrap(), None);
+    assert_eq!(missed(), what, "a look has changed it");
+
+    fs::write(beside(".progress"), "junk").unwrap();
+    assert!(missed().contains(".progress is damaged"), "{}", missed());
+    fs::remove_file(beside(".progress")).unwrap();
+    assert!(missed().contains(".lock says that database "), "{}", missed());
+    fs::remove_file(beside(".lock")).unwrap();
+    assert_eq!(Identity::missed(&place.path()).unwrap(), None);
+}
+
+#[test]
 fn a_foreign_sqlite_file_is_left_alone() {
     let place = Place::new();
     let foreign = rusqlite::Connection::open(place.path()).unwrap();

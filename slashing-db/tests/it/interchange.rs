@@ -155,6 +155,26 @@ fn a_file_of_another_chain_version_or_shape_changes_nothing() {
 }
 
 #[test]
+fn a_file_without_its_two_parts_is_refused_with_the_part_named() {
+    let place = Place::new();
+    let db = place.open();
+    let good = file(&entry(key(1), r#"{"slot": "5"}"#, ""));
+    let (_, data) = good.split_once("\"data\":").unwrap();
+    let data = data.trim_end().strip_suffix('}').unwrap();
+    let metadata_null = format!(r#"{{"metadata": null, "data": {data}}}"#);
+    for (text, part) in [
+        (good.replace(data, " null"), "expected `data`, a list of validators"),
+        (good.replace(data, " {}"), "expected `data`, a list of validators"),
+        (good.replace("\"data\"", "\"other\""), "missing field `data`"),
+        (metadata_null, "expected `metadata`, an object with"),
+    ] {
+        let error = import(&db, &text).unwrap_err();
+        let ImportError::Malformed(reason) = &error else { panic!("{error}") };
+        assert!(reason.to_string().contains(part), "{text}: {reason}");
+    }
+}
+
+#[test]
 fn the_metadata_may_come_last_and_its_version_bare() {
     let place = Place::new();
     let db = place.open();
