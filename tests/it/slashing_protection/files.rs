@@ -132,6 +132,11 @@ fn a_file_that_cannot_be_used_says_why_and_leaves_no_database_behind() {
         ("cut-off", good[..good.len() - 4].to_owned(), "EOF while parsing"),
         ("empty", String::new(), "EOF while parsing"),
         ("no-json", "records".to_owned(), "expected value at line 1"),
+        (
+            "null-data",
+            format!("{}null}}", &good[..good.find("\"data\":").unwrap() + 7]),
+            "invalid type: null, expected `data`, a list of validators",
+        ),
         ("no-data", good.replace("\"data\"", "\"date\""), "missing field `data`"),
     ];
     for (name, content, expected) in cases {
@@ -266,4 +271,34 @@ fn the_database_is_found_where_web3signers_variables_say_unless_the_programs_own
     let imported = run(&["import", "--from", text(&from)], &[("SYNOD_DATA_DIR", own.as_ref())]);
     assert_eq!(imported.0, Some(0), "{}", imported.1);
     assert!(own.join(DATABASE).exists(), "{}", imported.1);
+}
+
+#[test]
+fn a_database_that_was_deleted_emptied_or_damaged_is_missed_with_what_to_do() {
+    let folder = Folder::new();
+    let dir = folder.path("signer");
+    let from = fixture("lighthouse");
+    assert_done(&command(&dir, ["import", "--network", "hoodi", "--from", text(&from)]));
+    let database = dir.join(DATABASE);
+    let out = folder.path("out.json");
+    let told = || {
+        let shown = command(&dir, ["watermark", "show"]);
+        let exported = export(&dir, &out);
+        assert_eq!(refusal(&shown), refusal(&exported));
+        assert!(!out.exists());
+        refusal(&shown).replace(text(&dir), "DIR")
+    };
+    fs::write(&database, [0x55; 8192]).unwrap();
+    insta::assert_snapshot!(told(), @r#"synod: slashing database DIR/slashing-protection.sqlite is damaged: file is not a database. Sign nothing with it: move it away, put the last backup of it in its place if there is one, and import the newest export (docs/slashing-protection.md, "A lost or restored database")"#);
+    fs::write(&database, "").unwrap();
+    insta::assert_snapshot!(told(), @r#"synod: there is no slashing database in DIR any more: the file is empty, but DIR/slashing-protection.sqlite.progress says that records were put into it. Sign nothing with its keys until it is back, or its last backup and the newest export are in its place (docs/slashing-protection.md, "A lost or restored database")"#);
+    fs::remove_file(&database).unwrap();
+    insta::assert_snapshot!(told(), @r#"synod: there is no slashing database in DIR any more: the file is missing, but DIR/slashing-protection.sqlite.progress says that records were put into it. Sign nothing with its keys until it is back, or its last backup and the newest export are in its place (docs/slashing-protection.md, "A lost or restored database")"#);
+
+    // Without what is beside it nobody can tell.
+    super::forget_database(&dir);
+    insta::assert_snapshot!(told(), @"synod: there is no slashing database in DIR: no slashing-protection.sqlite, and no trace of one that was in use here; is this the right --data-dir?");
+    fs::remove_file(dir.join(format!("{DATABASE}.lock"))).ok();
+    fs::write(&database, "").unwrap();
+    insta::assert_snapshot!(told(), @r#"synod: there is no slashing database in DIR: slashing-protection.sqlite is empty, and no file beside it tells that it ever was not; if this directory was in use, put its last backup in its place and import the newest export (docs/slashing-protection.md, "A lost or restored database")"#);
 }

@@ -68,12 +68,39 @@ fn watermarks_are_shown_raised_and_never_lowered() {
     assert_eq!(code, Some(1));
     assert!(text.contains("is beyond 2^63 - 1"), "{text}");
 
+    let (code, text) = run(&["show", "--validator", &share_key(&files, 0, 1).to_string()]);
+    assert_eq!(code, Some(0));
+    assert!(text.contains("FIRST") && !text.contains("Nothing is recorded"), "{text}");
+
     insta::assert_snapshot!(shown(&["high", "show"]), @"High watermark: none");
     insta::assert_snapshot!(told(&["high", "set", "--slot", "20"]), @"synod: slot watermarks: low 20 is not below high 20; nothing could be signed between them");
     insta::assert_snapshot!(shown(&["high", "set", "--slot", "21"]), @"High watermark: slot 21 (before: none)");
     insta::assert_snapshot!(shown(&["high", "set", "--epoch", "9"]), @"High watermark: slot 21, epoch 9 (before: slot 21)");
     insta::assert_snapshot!(told(&["raise", "--slot", "21"]), @"synod: slot watermarks: low 21 is not below high 21; nothing could be signed between them");
     insta::assert_snapshot!(shown(&["high", "clear"]), @"High watermark: none (before: slot 21, epoch 9)");
+}
+
+#[test]
+fn a_validator_of_which_nothing_is_recorded_is_the_only_one_that_this_is_said_of() {
+    let files = cluster().validators(2).create();
+    let root = files.chain.network().genesis_validators_root();
+    let (dir, folder) = (files.data_dir(0), Folder::new());
+    let show = |args: &[&str]| {
+        let finished = command(&dir, ["watermark", "show"].iter().chain(args));
+        (finished.code, format!("{}{}", finished.stdout, finished.stderr))
+    };
+    assert_done(&import(&dir, &folder.file("none.json", &file(root, &[]))));
+    let (code, text) = show(&[]);
+    assert_eq!(code, Some(0));
+    assert!(text.contains("Nothing is recorded of any validator."), "{text}");
+
+    let data = [entry(&files.keys[0], &[5], &[])];
+    assert_done(&import(&dir, &folder.file("in.json", &file(root, &data))));
+    let unknown = files.keys[1].to_string();
+    let (code, text) = show(&["--validator", &unknown]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains(&format!("Nothing is recorded of {unknown}.")), "{text}");
+    assert!(!text.contains("of any validator"), "{text}");
 }
 
 #[test]

@@ -83,11 +83,7 @@ fn open_file(place: &PlaceArgs, need: Need<'_>) -> anyhow::Result<Maintenance> {
     check_owner(data_dir, &path)?;
     let stored = Identity::stored(&path)?;
     if stored.is_none() && matches!(need, Need::Read) {
-        anyhow::bail!(
-            "there is no slashing database in {}: no {SLASHING_DB_FILE}; nothing was ever signed or \
-             imported with this data directory",
-            data_dir.display()
-        );
+        anyhow::bail!(no_database(data_dir, &path)?);
     }
     let lock = read_lock(place)?;
     let network = network(place)?;
@@ -134,6 +130,27 @@ fn open_file(place: &PlaceArgs, need: Need<'_>) -> anyhow::Result<Maintenance> {
         );
     }
     Ok(Maintenance::new(db, keys))
+}
+
+/// Why there is nothing to read, and what to do.
+fn no_database(data_dir: &Path, path: &Path) -> anyhow::Result<String> {
+    let nothing = format!("there is no slashing database in {}", data_dir.display());
+    Ok(match Identity::missed(path)? {
+        Some(what) => format!(
+            "{nothing} any more: {what}. Sign nothing with its keys until it is back, or its last backup and \
+             the newest export are in its place (docs/slashing-protection.md, \"A lost or restored \
+             database\")"
+        ),
+        None if path.exists() => format!(
+            "{nothing}: {SLASHING_DB_FILE} is empty, and no file beside it tells that it ever was not; if this \
+             directory was in use, put its last backup in its place and import the newest export \
+             (docs/slashing-protection.md, \"A lost or restored database\")"
+        ),
+        None => format!(
+            "{nothing}: no {SLASHING_DB_FILE}, and no trace of one that was in use here; is this the right \
+             --data-dir?"
+        ),
+    })
 }
 
 /// Whose records the database holds, or is to hold.

@@ -185,7 +185,7 @@ fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
             "Raised for all (no block or target at or below it, no source below it): {}",
             shown.raised_for_all
         ))?;
-        if shown.validators.is_empty() {
+        if shown.validators.is_empty() && request.validators.is_none() {
             output.text(&"Nothing is recorded of any validator.")?;
         }
         for validator in &shown.validators {
