@@ -176,7 +176,26 @@ pub(crate) async fn open_slashing_db(
     let path = data_dir.join(SLASHING_DB_FILE);
     let options = args.options(network.slots_per_epoch());
     let db = tokio::task::spawn_blocking(move || SlashingDb::open(&path, &identity, options));
-    Ok(db.await??)
+    let db = db.await??;
+    if args.accept_restored_database {
+        tell_of_acceptance(db.looks_restored());
+    }
+    Ok(db)
+}
+
+/// Leaves a trace of what was accepted, and reminds of an option that would accept the next loss unseen.
+fn tell_of_acceptance(looks_restored: Option<&str>) {
+    match looks_restored {
+        Some(found) => tracing::warn!(
+            found,
+            "signing with a slashing database that looks restored from an older copy or made anew, as \
+             --accept-restored-database says; remove that option before the next start"
+        ),
+        None => tracing::warn!(
+            "--accept-restored-database was not needed, the slashing database is in order: remove it, or the \
+             next loss goes unnoticed"
+        ),
+    }
 }
 
 /// Closes the slashing database off the async threads.

@@ -146,6 +146,50 @@ async fn a_slashing_database_of_another_cluster_or_in_use_stops_the_start() {
     insta::assert_snapshot!(refusal(&files, &[]), @"synod: slashing database DIR/node0/slashing-protection.sqlite belongs to network synod-test-0 with genesis validators root ROOT and cluster lock ROOT, but this command is for network synod-test-0 with genesis validators root ROOT and cluster lock ROOT; point --data-dir at the right directory");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_accepted_database_is_logged_with_what_was_found_and_an_option_too_many_is_named() {
+    const ACCEPT: &str = "--accept-restored-database";
+    let not_needed = "--accept-restored-database was not needed";
+    let mut signer = tests::Standalone::new(&program());
+    signer.start().await;
+    assert!(!signer.log().contains(ACCEPT), "{}", signer.log());
+    signer.stop();
+    fs::remove_file(signer.path(DATABASE)).unwrap();
+    signer.option(ACCEPT);
+    signer.start().await;
+    let log = signer.log();
+    let line =
+        log.lines().find(|line| line.contains("signing with a slashing database that looks"));
+    let line = line.expect(&log);
+    assert!(line.contains("WARN"), "{line}");
+    assert!(line.contains("the file is missing, but "), "{line}");
+    assert!(line.contains("says that a signer has started on it once"), "{line}");
+    assert!(!log.contains(not_needed), "{log}");
+    signer.stop();
+
+    // Left on, it says so at every start.
+    signer.start().await;
+    let log = signer.log();
+    let line = log.lines().find(|line| line.contains(not_needed)).expect(&log);
+    assert!(line.contains("WARN") && line.contains("remove it"), "{line}");
+    assert!(!log.contains("that looks restored"), "{log}");
+    signer.stop();
+
+    // And of a file beside it that cannot be read.
+    let progress = signer.path(&format!("{DATABASE}.progress"));
+    fs::write(&progress, "junk").unwrap();
+    signer.drop_option();
+    let refused = program().run(signer.options());
+    assert_eq!(refused.code, Some(1));
+    let line = refused.stderr.lines().last().unwrap();
+    assert!(line.contains(".progress is damaged: the line in it"), "{line}");
+    assert!(line.contains("start once with --accept-restored-database"), "{line}");
+    signer.option(ACCEPT);
+    signer.start().await;
+    assert!(signer.log().contains(".progress is damaged (the line in it"), "{}", signer.log());
+    signer.stop();
+}
+
 #[test]
 fn options_that_cannot_be_used_stop_the_start() {
     let files = cluster().validators(1).create();

@@ -10,7 +10,7 @@ use slashing_db::{Options, Pruning};
 #[command(next_help_heading = "Slashing protection")]
 pub struct SlashingArgs {
     /// Sign with a slashing database that looks restored from an old copy. Import a newer export first,
-    /// or wait two epochs.
+    /// or wait two epochs. For one start only: the log says what it accepted, or that it was not needed.
     #[arg(long)]
     pub accept_restored_database: bool,
 
