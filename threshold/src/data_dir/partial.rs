@@ -43,12 +43,15 @@ impl<'a> Partial<'a> {
     pub(super) fn publish(self) -> io::Result<()> {
         match renameat_with(CWD, &self.path, CWD, self.target, RenameFlags::NOREPLACE) {
             // Some file systems cannot do that, such as NFS.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP | Errno::PERM) => {
-                // The other name goes when this is dropped.
-                fs::hard_link(&self.path, self.target)
-            }
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP | Errno::PERM) => self.link(),
             renamed => Ok(renamed?),
         }
+    }
+
+    /// [`Partial::publish`] where files are not renamed without overwriting. The other name goes when this is
+    /// dropped.
+    fn link(&self) -> io::Result<()> {
+        fs::hard_link(&self.path, self.target)
     }
 
     /// Gives it its name in the place of a file that has it.
@@ -117,6 +120,20 @@ mod tests {
         Partial::write(&path, b"third", 0o600).unwrap().replace().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"third");
         assert_eq!(names(dir.path()), ["key.json"]);
+    }
+
+    #[test]
+    fn where_nothing_is_renamed_without_overwriting_the_name_is_a_link_for_a_moment() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key.json");
+        let partial = Partial::write(&path, b"whole", 0o600).unwrap();
+        partial.link().unwrap();
+        drop(partial);
+        let second = Partial::write(&path, b"second", 0o600).unwrap();
+        assert_eq!(second.link().unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        drop(second);
+        assert_eq!(names(dir.path()), ["key.json"]);
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
     }
 
     #[test]
