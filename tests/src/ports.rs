@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU16, Ordering};
 /// others (32768 on Linux, 49152 elsewhere), so that they stay free between a node's lives.
 const FIRST: u16 = 10_000;
 /// Ports of each test process, so that two at a time do not meet.
-const PER_PROCESS: u16 = 128;
+const PER_PROCESS: u16 = 512;
 /// Test processes whose ports are apart.
-const PROCESSES: u32 = 70;
+const PROCESSES: u32 = 44;
 
 static NEXT: AtomicU16 = AtomicU16::new(0);
 
