@@ -88,7 +88,10 @@ impl SlashingDb {
         let (mut store, memory) =
             Store::open(path, identity, options.strategy, Some(now), options.verify)?;
         let (sidecar, looks_restored) = match options.access {
-            Access::Maintain => start::maintain(&mut store, &memory, progress.as_ref(), &lock)?,
+            Access::Maintain => {
+                let suspect = unreadable.is_some() || missed.is_some();
+                start::maintain(&mut store, &memory, progress.as_ref(), &lock, suspect)?
+            }
             Access::Sign => {
                 let found = if options.accept_restored {
                     start::accept(&store, &memory, progress.as_ref(), &lock)?
@@ -102,12 +105,12 @@ impl SlashingDb {
                 (Some(start::start_sidecar(&store)?), found)
             }
         };
+        // What was found first is why the rest does not fit.
+        let looks_restored = unreadable.or(missed).or(looks_restored);
         // What is not accepted does not become the database that was used last.
         if options.access == Access::Sign || looks_restored.is_none() {
             lock.note_database(&store.metadata().database_id)?;
         }
-        // What was found first is why the rest does not fit.
-        let looks_restored = unreadable.or(missed).or(looks_restored);
         let shared = Arc::new(Shared::new(store, memory));
         let (jobs, queue) = mpsc::sync_channel(QUEUE_BOUND);
         let thread =

@@ -332,7 +332,7 @@ pub enum OpenError {
         expected: Box<Identity>,
     },
     /// SQLite cannot make sense of the file, or the content contradicts its own checksums.
-    #[error("slashing database {} is damaged: {what}. Sign nothing with it: move it away, put the last backup of it in its place if there is one, and import the newest export (docs/slashing-protection.md, \"A lost or restored database\")", path.display())]
+    #[error("slashing database {} is damaged: {what}. Sign nothing with it: move it away together with its -wal file, if there is one, put the last backup of it in its place if there is one, and import the newest export (docs/slashing-protection.md, \"A lost or restored database\")", path.display())]
     Damaged {
         /// The database.
         path: PathBuf,

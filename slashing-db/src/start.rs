@@ -190,18 +190,20 @@ pub(crate) fn accept(
 }
 
 /// As [`compare`], before maintenance, which goes on in any case: the sidecar to keep up, or why the
-/// database looks restored. Then it stays refused for signing, whatever is imported into it.
+/// database looks restored. Then it stays refused for signing, whatever is imported into it; and so it does if
+/// it is `suspect` for something that was found before.
 pub(crate) fn maintain(
     store: &mut Store,
     memory: &Memory,
     progress: Option<&Progress>,
     lock: &Lock,
+    suspect: bool,
 ) -> Result<(Option<Sidecar>, Option<String>), OpenError> {
     let what = accept(store, memory, progress, lock)?;
     if what.is_some() {
         set_apart(store, progress)?;
     }
-    let sidecar = if what.is_none() { Some(start_sidecar(store)?) } else { None };
+    let sidecar = if what.is_none() && !suspect { Some(start_sidecar(store)?) } else { None };
     Ok((sidecar, what))
 }
 

@@ -127,19 +127,25 @@ impl fmt::Display for ImportLine {
                 self.contradictions
             )?;
         }
-        let closed = [
-            self.closed_slot.map(|slot| format!("block up to slot {slot}")),
-            self.closed_epoch.map(|epoch| format!("attestation up to epoch {epoch}")),
-        ];
-        let closed: Vec<_> = closed.into_iter().flatten().collect();
-        if !closed.is_empty() {
-            write!(
-                f,
-                "; the file begins above what was signed here: no {} is signed any more",
-                closed.join(" and no ")
-            )?;
+        if let Some(closed) = self.closed() {
+            write!(f, "; {closed}")?;
         }
         Ok(())
+    }
+}
+
+impl ImportLine {
+    /// What is not signed any more, if the file begins above what was signed here.
+    pub fn closed(&self) -> Option<String> {
+        let closed = [
+            self.closed_slot.map(|slot| format!("new block up to slot {slot}")),
+            self.closed_epoch.map(|epoch| format!("new attestation up to epoch {epoch}")),
+        ];
+        let closed: Vec<_> = closed.into_iter().flatten().collect();
+        (!closed.is_empty()).then(|| {
+            let closed = closed.join(" and no ");
+            format!("the file begins above what was signed here: no {closed} is signed any more")
+        })
     }
 }
 

@@ -51,6 +51,9 @@ pub(super) fn import(
     let imported = maintenance.import(&mut from, &mut |_| {}).map_err(refusal)?;
     let mut history = ImportedHistory::default();
     for line in imported.lines {
+        if let (Some(validator), Some(closed)) = (line.validator, line.closed()) {
+            tracing::warn!(%validator, "slashing protection data: {closed}");
+        }
         match (line.validator, line.outcome) {
             (Some(validator), ImportWord::Refused) => {
                 let reason = line.reason.unwrap_or_default();

@@ -87,6 +87,8 @@ impl Turns {
     fn begin(&self, state: &mut State, kind: Kind) -> Turn<'_> {
         state.waiting.pop_front();
         state.running = Some(kind);
+        // Edits that wait for a load wait for so long only.
+        self.changed.notify_all();
         Turn { turns: self }
     }
 

@@ -213,13 +213,19 @@ struct Votes {
     lowest: Option<Span>,
     /// The highest source of those that are left out.
     left_out: Option<Epoch>,
-    /// Those with the watermark's target.
+    /// Those with the watermark's target, up to [`AT_LOW`] of them.
     at_low: Vec<SignedAttestation>,
+    /// There were more of them.
+    crowded: bool,
 }
+
+/// Votes with the watermark's target that are told one by one. There is one, unless files that were imported
+/// contradict each other.
+const AT_LOW: usize = 64;
 
 impl Votes {
     fn new(limits: Limits) -> Self {
-        Self { limits, lowest: None, left_out: None, at_low: Vec::new() }
+        Self { limits, lowest: None, left_out: None, at_low: Vec::new(), crowded: false }
     }
 
     /// A vote with a target below the watermark would lower the importer's. Its source still counts:
@@ -234,7 +240,12 @@ impl Votes {
         lowest.source = lowest.source.min(vote.source);
         lowest.target = lowest.target.min(vote.target);
         if low == Some(vote.target) {
-            self.at_low.push(*vote);
+            if self.at_low.len() < AT_LOW {
+                self.at_low.push(*vote);
+            } else {
+                self.crowded = true;
+                self.left_out = self.left_out.max(Some(vote.source));
+            }
             return false;
         }
         true
@@ -248,7 +259,7 @@ impl Votes {
         let source = self.left_out.map_or(low.source, |left_out| left_out.max(low.source));
         let told = self.lowest == Some(low) && source == low.source;
         let strict = self.limits.strict.span.is_some_and(|strict| strict.target == low.target);
-        if told && !strict {
+        if told && !strict && !self.crowded {
             return self.at_low;
         }
         let source = self.at_low.iter().map(|vote| vote.source).fold(source, Epoch::max);

@@ -276,12 +276,13 @@ impl<'a> Merge<'a> {
         if parts.is_empty() {
             return Ok(());
         }
+        let restored = self.db.looks_restored().is_some();
         let merged = self.db.run(move |store, shared| {
             let (mut validators, strategy) = {
                 let mut memory = shared.memory_mut();
                 (memory.copies(&parts), memory.strategy)
             };
-            let merged = store.merge(&mut parts, &mut validators, strategy)?;
+            let merged = store.merge(&mut parts, &mut validators, strategy, restored)?;
             shared.memory_mut().put_back(validators);
             Ok(merged)
         })?;

@@ -37,18 +37,20 @@ pub(crate) struct Merged {
 
 impl Store {
     /// Adds all parts in one transaction. `validators` are copies of those of the parts, in the same
-    /// order and each there once; they come back as they are now, to be put into memory.
+    /// order and each there once; they come back as they are now, to be put into memory. `restored` is whether
+    /// the database looks restored, so that any of them may have signed since.
     pub(crate) fn merge(
         &mut self,
         parts: &mut [Part],
         validators: &mut [Validator],
         strategy: Strategy,
+        restored: bool,
     ) -> rusqlite::Result<Vec<Merged>> {
         self.change(|metadata, conn| {
             let mut outcome = Vec::with_capacity(parts.len());
             for (part, validator) in parts.iter_mut().zip(validators) {
                 let known_before = validator.peak != Marks::default();
-                let closed = open_part(part, validator, strategy);
+                let closed = open_part(part, validator, strategy, restored);
                 let mut merged = Merged { known_before, closed, ..Merged::default() };
                 // By target: most files are in this order, and then nothing has to be looked up.
                 part.blocks.sort_unstable();
@@ -72,8 +74,8 @@ impl Store {
 
 /// Sets the watermarks that the whole file brings, before its first record; up to where it closes the history
 /// below.
-fn open_part(part: &Part, validator: &mut Validator, strategy: Strategy) -> Marks {
-    let closed = if part.first && validator.signed {
+fn open_part(part: &Part, validator: &mut Validator, strategy: Strategy, restored: bool) -> Marks {
+    let closed = if part.first && (validator.signed || restored) {
         beyond(validator.peak, part.low)
     } else {
         Marks::default()

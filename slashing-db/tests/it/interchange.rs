@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use eth_types::{Epoch, PublicKey, Slot};
 use slashing_db::interchange::{ExportForm, ExportOptions, ImportError, ImportOutcome};
-use slashing_db::{Marks, Refusal, Safe, Span};
+use slashing_db::{Access, Marks, Options, Refusal, Safe, Span};
 
 use crate::common::{Place, block, content, export, identity, import, key, options, record, vote};
 
@@ -245,10 +245,28 @@ fn a_file_that_begins_above_what_was_signed_here_leaves_nothing_signable_between
         assert_eq!(db.check(&key(1), &block(15, 15)), Ok(Safe::SameData));
     }
 
+    // A copy from before the first signature looks restored: any validator may have signed since.
+    let place = Place::new();
+    let first = r#"{"source_epoch": "10", "target_epoch": "11"}"#;
+    let db = place.open();
+    import(&db, &file(&entry(key(1), r#"{"slot": "10"}"#, first))).unwrap();
+    db.close();
+    let old = std::fs::read(place.path()).unwrap();
+    let db = place.open();
+    record(&db, key(1), block(20, 1)).unwrap();
+    db.close();
+    std::fs::write(place.path(), old).unwrap();
+    let db = place.open_with(Options { access: Access::Maintain, ..options() });
+    assert!(db.looks_restored().is_some());
+    import(&db, &elsewhere).unwrap();
+    for candidate in [block(20, 2), block(50, 1), vote(49, 50, 1)] {
+        assert!(db.check(&key(1), &candidate).is_err(), "{candidate:?}");
+    }
+    db.close();
+
     // Of a validator that never signed here both files are parts of one history.
     let place = Place::new();
     let db = place.open();
-    let first = r#"{"source_epoch": "10", "target_epoch": "11"}"#;
     import(&db, &file(&entry(key(1), r#"{"slot": "10"}"#, first))).unwrap();
     import(&db, &elsewhere).unwrap();
     for candidate in [block(50, 1), vote(49, 50, 1)] {

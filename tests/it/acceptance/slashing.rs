@@ -212,7 +212,7 @@ async fn a_database_put_back_with_a_later_minimal_export_signs_nothing_between_t
     let imported = protection(&signer, &["import", "--from", newest]);
     assert_ended(&imported);
     let slot = slot_of(&chain, 90);
-    let closed = format!("no block up to slot {slot} and no attestation up to epoch 90 is signed");
+    let closed = format!("no new block up to slot {slot} and no new attestation up to epoch 90 is");
     assert!(imported.stdout.contains(&closed), "{}", imported.stdout);
     signer.option("--accept-restored-database");
     signer.start_loaded().await;

@@ -252,7 +252,7 @@ fn the_database_is_found_where_web3signers_variables_say_unless_the_programs_own
         command
             .current_dir(folder.path(""))
             .env("WEB3SIGNER_DATA_PATH", &dir)
-            .env("WEB3SIGNER_ETH2_NETWORK", "hoodi")
+            .env("WEB3SIGNER_ETH2_NETWORK", "HOODI")
             .envs(own_variables.iter().copied())
             .arg("slashing-protection")
             .args(args);
@@ -289,7 +289,7 @@ fn a_database_that_was_deleted_emptied_or_damaged_is_missed_with_what_to_do() {
         refusal(&shown).replace(text(&dir), "DIR")
     };
     fs::write(&database, [0x55; 8192]).unwrap();
-    insta::assert_snapshot!(told(), @r#"synod: slashing database DIR/slashing-protection.sqlite is damaged: file is not a database. Sign nothing with it: move it away, put the last backup of it in its place if there is one, and import the newest export (docs/slashing-protection.md, "A lost or restored database")"#);
+    insta::assert_snapshot!(told(), @r#"synod: slashing database DIR/slashing-protection.sqlite is damaged: file is not a database. Sign nothing with it: move it away together with its -wal file, if there is one, put the last backup of it in its place if there is one, and import the newest export (docs/slashing-protection.md, "A lost or restored database")"#);
     fs::write(&database, "").unwrap();
     insta::assert_snapshot!(told(), @r#"synod: there is no slashing database in DIR any more: the file is empty, but DIR/slashing-protection.sqlite.progress says that records were put into it. Sign nothing with its keys until it is back, or its last backup and the newest export are in its place (docs/slashing-protection.md, "A lost or restored database")"#);
     fs::remove_file(&database).unwrap();

@@ -5,7 +5,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use eth_types::network::{NETWORK_NAMES, Network};
+use eth_types::network::Network;
 use slashing_db::interchange::check_file;
 use slashing_db::{Access, Identity, OpenError, Options, SlashingDb};
 use threshold::cluster_file::{ClusterLock, LOCK_FILE, VerifiedLock, WalletSignatures};
@@ -204,7 +204,7 @@ fn expected(place: &PlaceArgs) -> anyhow::Result<Expected> {
 /// The network of the options. Nothing here looks at the clock, so a file needs no genesis time beside it.
 fn network(place: &PlaceArgs) -> Result<Option<Network>, NetworkArgsError> {
     let mut args = place.network.clone();
-    if args.network.as_ref().is_some_and(|name| !NETWORK_NAMES.contains(&name.as_str())) {
+    if args.is_file() {
         args.genesis_time.get_or_insert(0);
     }
     args.network()
