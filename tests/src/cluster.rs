@@ -27,6 +27,7 @@ pub struct ClusterBuilder {
     validators: usize,
     fee_recipient: ExecutionAddress,
     split_keys: Option<PathBuf>,
+    keeps_records: bool,
 }
 
 impl ClusterBuilder {
@@ -40,6 +41,7 @@ impl ClusterBuilder {
             validators: 8,
             fee_recipient: FEE_RECIPIENT,
             split_keys: None,
+            keeps_records: false,
         }
     }
 
@@ -59,6 +61,12 @@ impl ClusterBuilder {
     #[must_use]
     pub fn fee_recipient(self, fee_recipient: ExecutionAddress) -> Self {
         Self { fee_recipient, ..self }
+    }
+
+    /// No node prunes old records: imported ones may be of more slots than are kept.
+    #[must_use]
+    pub fn keeping_all_records(self) -> Self {
+        Self { keeps_records: true, ..self }
     }
 
     /// Another chain.
@@ -107,6 +115,7 @@ impl ClusterBuilder {
             p2p_port,
             keys,
             nodes: self.nodes,
+            keeps_records: self.keeps_records,
         }
     }
 
@@ -144,6 +153,7 @@ pub struct ClusterFiles {
     pub p2p_port: u16,
     dir: TempDir,
     nodes: u8,
+    keeps_records: bool,
 }
 
 impl ClusterFiles {
@@ -167,6 +177,9 @@ impl ClusterFiles {
         args.extend(
             ["--http-listen-port=0", "--metrics-port=0", "--log-format=json"].map(Into::into),
         );
+        if self.keeps_records {
+            args.push("--slashing-protection-pruning-enabled=false".into());
+        }
         args
     }
 }

@@ -66,7 +66,7 @@ async fn what_a_running_node_signed_comes_out_and_binds_whoever_imports_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_imported_or_raised_while_a_node_runs_holds_at_once() {
-    let mut cluster = cluster().validators(3).start().await;
+    let mut cluster = cluster().validators(3).keeping_all_records().start().await;
     let chain = cluster.chain().clone();
     let slot = chain.next_slot().await;
     let (folder, dir) = (Folder::new(), cluster.data_dir(0));
@@ -105,7 +105,7 @@ async fn what_is_imported_or_raised_while_a_node_runs_holds_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_that_dies_half_way_takes_nothing_with_it() {
-    let mut cluster = cluster().validators(1).start().await;
+    let mut cluster = cluster().validators(1).keeping_all_records().start().await;
     let chain = cluster.chain().clone();
     let (folder, dir) = (Folder::new(), cluster.data_dir(0));
     let root = chain.network().genesis_validators_root();
@@ -205,7 +205,7 @@ async fn a_file_that_is_too_long_is_refused_with_the_reason_while_it_is_still_se
 async fn files_that_come_at_once_are_taken_one_after_the_other_and_all_count() {
     const FILES: u64 = 6;
     const BLOCKS: u64 = 2_000;
-    let mut cluster = cluster().validators(2).start().await;
+    let mut cluster = cluster().validators(2).keeping_all_records().start().await;
     let (folder, dir) = (Folder::new(), cluster.data_dir(0));
     let root = cluster.chain().network().genesis_validators_root();
     let commands = (0..FILES).map(|number| {
