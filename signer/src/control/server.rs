@@ -189,18 +189,28 @@ async fn import(State(control): State<Control>, headers: HeaderMap, body: Body) 
         .and_then(|length| length.parse().ok());
     // Before the body is read: what is not received yet waits with the command.
     let turn = Arc::clone(&control.importing).lock_owned().await;
-    let file = match spool(&control.data_dir, announced, body).await {
-        Ok(file) => file,
-        Err(error) => {
-            tracing::warn!(%error, "an import by command was not taken");
-            return failure(error.status(), error.to_string());
-        }
-    };
     let (events, queue) = mpsc::channel(ANSWER_QUEUE);
-    tokio::task::spawn_blocking(move || {
-        merge(&control.work, file, &events);
-        drop(turn);
+    // On a task of its own, which goes on if the command goes away: what became of its file is logged then.
+    let taking = tokio::spawn(async move {
+        let spooled = spool(&control.data_dir, announced, body).await;
+        let file = spooled.inspect_err(|error| {
+            tracing::warn!(%error, "an import by command was not taken");
+        })?;
+        tokio::task::spawn_blocking(move || {
+            merge(&control.work, file, &events);
+            drop(turn);
+        });
+        Ok::<_, SpoolError>(())
     });
+    match taking.await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => return failure(error.status(), error.to_string()),
+        Err(error) => {
+            tracing::error!(%error, "taking an import ended badly");
+            let said = "internal error, of which the log has more".to_owned();
+            return failure(StatusCode::INTERNAL_SERVER_ERROR, said);
+        }
+    }
     let lines = stream(queue).map(|event: ImportEvent| {
         let mut line = serde_json::to_vec(&event).unwrap_or_default();
         line.push(b'\n');
