@@ -29,7 +29,7 @@ function database(name, {journal = [], moved = []}) {
   const file = path.join(DIR, `${name}.sqlite`);
   const db = new DatabaseSync(file);
   db.exec(SCHEMA);
-  db.prepare("INSERT INTO validators (id, public_key, contradictory) VALUES (7, ?, 0)").run(blob(KEY));
+  db.prepare("INSERT INTO validators (id, public_key, contradictory, signed) VALUES (7, ?, 0, 1)").run(blob(KEY));
   if (journal.length > 0) {
     const messages = Buffer.concat(journal.map((record) => message(7, ...(record.length === 2 ? [null, ...record] : record))));
     db.prepare("INSERT INTO journal (sequence, messages, chain) VALUES (?, ?, 0)").run(journal.length, messages);
