@@ -315,12 +315,18 @@ impl Cluster {
     /// Stops the task and closes the links. Requests that wait are answered with
     /// [`ClusterError::Stopped`]. The slashing database stays open: its owner closes it.
     pub async fn shutdown(&self) {
+        self.stop_signing().await;
+        self.inner.net.shutdown().await;
+    }
+
+    /// The first half of [`Cluster::shutdown`], which has to follow: the links stay. Where several nodes of a
+    /// process stop together, none then takes the others' going for a fault.
+    pub async fn stop_signing(&self) {
         let (done, stopped) = oneshot::channel();
         if self.inner.commands.send(Command::Shutdown(done)).await.is_ok() {
             // An error means that the task is gone, which is what is wanted.
             let _ = stopped.await;
         }
-        self.inner.net.shutdown().await;
     }
 }
 

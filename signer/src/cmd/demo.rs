@@ -137,6 +137,8 @@ async fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
         print_invitation(&nodes, &cluster.public_keys);
         stop.await??;
     }
+    // All of them before the first link closes: nobody is to be told that the others are gone.
+    futures::future::join_all(nodes.iter().map(|node| node.cluster.stop_signing())).await;
     futures::future::join_all(nodes.into_iter().map(Node::stop)).await;
     outcome?;
     Ok(ExitCode::SUCCESS)
