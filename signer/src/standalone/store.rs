@@ -415,7 +415,8 @@ impl Inner {
     }
 }
 
-/// Before anything is written there by this process, which alone has the data directory.
+/// Before anything is written there by this process. It alone has the data directory; where another signer
+/// uses the same directory of keys, an import that the other is in the middle of fails, and is told so.
 fn remove_unfinished(dir: &Path) {
     match files::remove_unfinished(dir) {
         Ok(0) => {}

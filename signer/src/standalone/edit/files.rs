@@ -45,13 +45,13 @@ pub(super) fn write_files(
             Ok(true) => written.push(path),
             Ok(false) => {}
             Err(error) => {
-                take_back(&written);
+                take_back(dir, &written, sync);
                 return Err(error);
             }
         }
     }
     if let Err(error) = sync(dir) {
-        take_back(&written);
+        take_back(dir, &written, sync);
         return Err(at(dir, error));
     }
     Ok(Source::Keystore { config, document: 0, alone: true, keystore, password })
@@ -76,13 +76,23 @@ fn write_one(path: &Path, content: &[u8]) -> Result<bool, AddError> {
 }
 
 /// Removes files that were written, the YAML file first: with it the key would be there after a restart.
-fn take_back(written: &[&PathBuf]) {
+fn take_back(dir: &Path, written: &[&PathBuf], sync: impl Fn(&Path) -> io::Result<()>) {
     for path in written.iter().rev() {
         if let Err(error) = fs::remove_file(path)
             && error.kind() != io::ErrorKind::NotFound
         {
             tracing::error!(%error, "{} could not be taken back: remove it by hand", path.display());
         }
+    }
+    if !written.is_empty()
+        && let Err(error) = sync(dir)
+    {
+        tracing::error!(
+            %error,
+            "files of a key that was not added were removed from {}, but may be back after a power failure: \
+             look before the next start",
+            dir.display()
+        );
     }
 }
 
